@@ -1,0 +1,2 @@
+//! The binary `bongsu`.
+fn main() {}

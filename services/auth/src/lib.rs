@@ -1,0 +1,1 @@
+//! The only program that reads password hashes.

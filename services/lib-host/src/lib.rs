@@ -1,0 +1,1 @@
+//! The machine under the services: disk calls, queue clock, randomness.

@@ -1,0 +1,1 @@
+//! Maildir, usage ledger, maildrop lock.

@@ -1,0 +1,1 @@
+//! Listeners, TLS, the loop that drives a session, name look-ups, the supervisor's line.

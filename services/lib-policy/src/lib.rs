@@ -1,0 +1,1 @@
+//! Decisions: route, rights, limits, as pure functions from facts to a verdict.

@@ -1,0 +1,1 @@
+//! One event type, written as maillog line, JSON line and counters.

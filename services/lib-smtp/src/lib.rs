@@ -1,0 +1,1 @@
+//! SMTP wire and server and client sessions, without input or output of their own.

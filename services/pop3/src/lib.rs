@@ -1,0 +1,1 @@
+//! The program that hands mailboxes to their owners over POP3.

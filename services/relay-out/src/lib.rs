@@ -1,0 +1,1 @@
+//! The program that passes mail on to other servers.
