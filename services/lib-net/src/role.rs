@@ -32,7 +32,9 @@ use lib_settings::Settings;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use crate::line::{FrameReader, FromRole, NewSettings, ToRole, send_frame, try_send_frame};
+use crate::line::{FrameReader, FromRole, NewSettings, Start, ToRole, send_frame, try_send_frame};
+use crate::listen::{Listener, Port, TlsMode};
+use crate::wake::Consumer;
 
 /// A state is told at most this often.
 const STATE_INTERVAL: Duration = Duration::from_secs(1);
@@ -103,26 +105,17 @@ pub enum ListenerRole {
     Pop3s,
 }
 
-/// How TLS begins on a listener.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TlsMode {
-    /// Never.
-    None,
-    /// When the client asks: STARTTLS, STLS.
-    Starttls,
-    /// With the first octet.
-    Implicit,
-}
-
-/// The two queues that have a consumer to wake.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum WakeQueue {
-    /// Consumed by `deliver`.
-    Local,
-    /// Consumed by `relay-out`.
-    Relay,
+impl ListenerRole {
+    /// The name as settings and log spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mx => "mx",
+            Self::Submission => "submission",
+            Self::Submissions => "submissions",
+            Self::Pop3 => "pop3",
+            Self::Pop3s => "pop3s",
+        }
+    }
 }
 
 /// What a passed descriptor is.
@@ -138,22 +131,9 @@ pub enum SocketName {
         tls: TlsMode,
     },
     /// The datagram socket on which a queue's consumer is woken.
-    Wake(WakeQueue),
+    Wake(Consumer),
     /// The listening socket on which `auth` answers.
     AuthServer,
-}
-
-/// A listening socket that was passed to this role.
-#[derive(Debug)]
-pub struct Listener {
-    /// The listener's name in the settings.
-    pub name: String,
-    /// What it is for.
-    pub role: ListenerRole,
-    /// How TLS begins.
-    pub tls: TlsMode,
-    /// The socket; listening already, not blocking.
-    pub socket: TcpListener,
 }
 
 /// A certificate and its key, as PEM texts that the supervisor read.
@@ -232,19 +212,22 @@ pub struct Role {
 }
 
 impl Role {
-    /// Receives the start frame on standard input, and begins to watch the line.
+    /// Receives the start frame on standard input, calls `restrict`, and begins to watch the line.
+    ///
+    /// `restrict` gives up rights. It runs between the two because it has to know the role and because the kernel takes
+    /// rights from the calling thread and those it makes later, not from those that run already.
     ///
     /// # Errors
-    /// `UnexpectedEof` when the supervisor is gone, `InvalidData` for any other frame, and the socket's own.
-    pub fn from_standard_input() -> io::Result<Self> {
-        Self::receive(UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?))
+    /// `UnexpectedEof` when the supervisor is gone, `InvalidData` for any other frame, the socket's own and those of `restrict`.
+    pub fn from_standard_input(restrict: impl FnOnce(&Start) -> io::Result<()>) -> io::Result<Self> {
+        Self::receive(UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?), restrict)
     }
 
     /// Receives the start frame on the given end of a line.
     ///
     /// # Errors
     /// As [`Role::from_standard_input`].
-    pub fn receive(socket: UnixStream) -> io::Result<Self> {
+    pub fn receive(socket: UnixStream, restrict: impl FnOnce(&Start) -> io::Result<()>) -> io::Result<Self> {
         let mut reader = FrameReader::default();
         let start = match reader.read::<ToRole>(&socket)? {
             Some(ToRole::Start(start)) => *start,
@@ -256,6 +239,7 @@ impl Role {
             let text = format!("{} sockets were named and {} came", start.sockets.len(), descriptors.len());
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
+        restrict(&start)?;
         Ok(Self {
             name: start.role,
             data: start.data,
@@ -274,7 +258,8 @@ impl Role {
         for (socket_name, descriptor) in std::mem::take(&mut self.sockets) {
             match socket_name {
                 SocketName::Listener { name, role, tls } => {
-                    taken.push(Listener { name, role, tls, socket: TcpListener::from(descriptor) });
+                    let port = Arc::new(Port { name, tls, role: role.as_str().into() });
+                    taken.push(Listener { port, socket: TcpListener::from(descriptor) });
                 }
                 other => self.sockets.push((other, descriptor)),
             }
@@ -283,7 +268,7 @@ impl Role {
     }
 
     /// Takes the socket on which this queue's consumer is woken; it does not block.
-    pub fn take_wake(&mut self, queue: WakeQueue) -> Option<UnixDatagram> {
+    pub fn take_wake(&mut self, queue: Consumer) -> Option<UnixDatagram> {
         self.take(&SocketName::Wake(queue)).map(UnixDatagram::from)
     }
 
