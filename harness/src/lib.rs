@@ -1,1 +1,19 @@
-//! The harness.
+//! Networks of mail servers, started, loaded, broken and audited.
+//!
+//! The harness knows no crate of the product: it sees ports, files and the command line, so that the same scenario can judge another
+//! mail system. Everything it starts it ends, and it waits on conditions with deadlines, never for a fixed time.
+
+pub mod client;
+pub mod corpus;
+pub mod dialog;
+pub mod dns;
+pub mod ledger;
+pub mod load;
+pub mod maildir;
+pub mod node;
+pub mod pop;
+pub mod smtp;
+pub mod wait;
+
+/// Errors here end a scenario and are read by a person: a text with its causes is enough.
+pub type Result<T> = anyhow::Result<T>;

@@ -1,0 +1,96 @@
+//! A plain POP3 client: enough to empty or count a mailbox through the port.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use anyhow::Context;
+
+use crate::Result;
+
+/// A connection to a POP3 server.
+#[derive(Debug)]
+pub struct Pop {
+    reader: BufReader<TcpStream>,
+}
+
+impl Pop {
+    /// Connects, reads the greeting and logs in.
+    pub fn login(to: SocketAddr, user: &str, password: &str, timeout: Duration) -> Result<Pop> {
+        let mut pop = Pop::connect(to, timeout)?;
+        pop.ok(&format!("USER {user}"))?;
+        pop.ok(&format!("PASS {password}"))?;
+        Ok(pop)
+    }
+
+    /// Connects and reads the greeting.
+    pub fn connect(to: SocketAddr, timeout: Duration) -> Result<Pop> {
+        let stream = TcpStream::connect_timeout(&to, timeout).with_context(|| format!("connecting to {to}"))?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(timeout))?;
+        let mut pop = Pop { reader: BufReader::new(stream) };
+        let greeting = pop.line()?;
+        anyhow::ensure!(greeting.starts_with("+OK"), "greeted with {greeting}");
+        Ok(pop)
+    }
+
+    /// Sends a command and gives the text after `+OK`; `-ERR` is an error.
+    pub fn ok(&mut self, command: &str) -> Result<String> {
+        let answer = self.say(command)?;
+        answer.strip_prefix("+OK").map(|text| text.trim().to_owned()).with_context(|| format!("{command}: {answer}"))
+    }
+
+    /// Sends a command and gives the first line of the answer.
+    pub fn say(&mut self, command: &str) -> Result<String> {
+        self.reader.get_mut().write_all(format!("{command}\r\n").as_bytes())?;
+        self.line().with_context(|| format!("after {}", command.split(' ').next().unwrap_or_default()))
+    }
+
+    fn line(&mut self) -> Result<String> {
+        let mut line = Vec::new();
+        self.reader.read_until(b'\n', &mut line)?;
+        anyhow::ensure!(line.ends_with(b"\r\n"), "the connection ended");
+        Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
+    }
+
+    /// Messages and octets, as STAT says.
+    pub fn stat(&mut self) -> Result<(usize, u64)> {
+        let answer = self.ok("STAT")?;
+        let mut numbers = answer.split(' ');
+        let mut next = || numbers.next().and_then(|n| n.parse::<u64>().ok()).with_context(|| format!("STAT: {answer}"));
+        Ok((next()? as usize, next()?))
+    }
+
+    /// The message `number` (from 1), dot-unstuffed, with CRLF line ends.
+    pub fn retr(&mut self, number: usize) -> Result<Vec<u8>> {
+        self.ok(&format!("RETR {number}"))?;
+        self.multiline()
+    }
+
+    /// The unique ids, in order.
+    pub fn uidl(&mut self) -> Result<Vec<String>> {
+        self.ok("UIDL")?;
+        let listing = String::from_utf8_lossy(&self.multiline()?).into_owned();
+        Ok(listing.lines().filter_map(|line| line.split(' ').nth(1)).map(str::to_owned).collect())
+    }
+
+    fn multiline(&mut self) -> Result<Vec<u8>> {
+        let mut text = Vec::new();
+        loop {
+            let mut line = Vec::new();
+            self.reader.read_until(b'\n', &mut line)?;
+            anyhow::ensure!(line.ends_with(b"\r\n"), "the connection ended within an answer");
+            if line == b".\r\n" {
+                return Ok(text);
+            }
+            let stuffed = usize::from(line.starts_with(b"."));
+            text.extend_from_slice(&line[stuffed..]);
+        }
+    }
+
+    /// QUIT, which is when deletions happen.
+    pub fn quit(mut self) -> Result<()> {
+        self.ok("QUIT")?;
+        Ok(())
+    }
+}
