@@ -11,12 +11,12 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
-use lib_settings::Settings;
+use lib_settings::{Secrets, Settings};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::role::{RoleName, Secrets, SocketName, State};
+use crate::role::{RoleName, SocketName, State};
 
 /// Longest frame in octets: settings, and the certificates of some hundred names.
 pub const FRAME_MAX: usize = 8 << 20;
@@ -69,6 +69,8 @@ pub struct NewSettings {
 /// What a role tells its supervisor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromRole {
+    /// The role gave up its rights; what keeps it apart, as `bongsu status` prints it.
+    Isolated(String),
     /// The role serves.
     Ready,
     /// The settings of this generation are in force.

@@ -28,7 +28,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use lib_settings::Settings;
+use lib_settings::{Secrets, Settings};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
@@ -136,40 +136,6 @@ pub enum SocketName {
     AuthServer,
 }
 
-/// A certificate and its key, as PEM texts that the supervisor read.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct Certificate {
-    /// The file of the chain, for messages.
-    pub origin: String,
-    /// The chain, the server's own certificate first.
-    pub chain: String,
-    /// The private key.
-    pub key: String,
-}
-
-/// What the supervisor read from `*_file` settings and key files. A role gets only what is its own; the other fields are empty.
-#[derive(Clone, Default, Serialize, Deserialize)]
-pub struct Secrets {
-    /// Certificates of the listeners; the first is for names that none of them carries. (smtp-in, submission, pop3)
-    pub certificates: Vec<Certificate>,
-    /// Password for the smart host. (relay-out)
-    pub smart_host_password: Option<String>,
-}
-
-/// A secret must not reach a log by way of `{:?}`.
-impl std::fmt::Debug for Secrets {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Secrets({} certificates)", self.certificates.len())
-    }
-}
-
-/// As for [`Secrets`].
-impl std::fmt::Debug for Certificate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Certificate({})", self.origin)
-    }
-}
-
 /// What a role is doing, for `bongsu status`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct State {
@@ -203,7 +169,7 @@ pub struct Role {
     pub generation: u64,
     /// The settings in force at the start.
     pub settings: Settings,
-    /// What belongs to the settings and must not be printed.
+    /// What belongs to the settings and must not be printed; only what this role needs of it.
     pub secrets: Secrets,
     /// Passed sockets with their names; see the `take_…` functions.
     pub sockets: Vec<(SocketName, OwnedFd)>,
@@ -359,6 +325,11 @@ struct Speaker {
 impl Reporter {
     fn new(socket: UnixStream) -> Self {
         Self(Arc::new(Mutex::new(Speaker { socket, last: None })))
+    }
+
+    /// The role gave up its rights; said once by the process, not by the program.
+    pub fn isolated(&self, how: impl Into<String>) {
+        self.say(&FromRole::Isolated(how.into()));
     }
 
     /// The role serves.
