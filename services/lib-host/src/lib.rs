@@ -1,1 +1,18 @@
-//! The machine under the services: disk calls, queue clock, randomness.
+//! The machine under the services: disk calls, queue clock, random bytes.
+//!
+//! Floor 2. Everything that must survive a power cut is written through [`Disk`], which is either the real one or [`SimDisk`],
+//! a disk in memory that can be cut after any call and forgets what was not synced. Nothing here knows what a message is.
+
+mod clock;
+mod disk;
+mod mutant;
+mod random;
+mod real;
+mod sim;
+mod watched;
+
+pub use clock::Clock;
+pub use disk::{Access, Dir, Disk, Entry, File, Kind, Meta, Purpose, Space};
+pub use random::random_bytes;
+pub use sim::SimDisk;
+pub use watched::{Change, Watched};
