@@ -28,7 +28,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use lib_settings::{Secrets, Settings};
+use lib_settings::{ListenerRole, Secrets, Settings};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
@@ -86,35 +86,6 @@ impl std::str::FromStr for RoleName {
     fn from_str(text: &str) -> Result<Self, String> {
         let named = Self::ALL.into_iter().find(|role| role.as_str() == text);
         named.ok_or_else(|| format!("no role is called {text:?}; the roles are {}", Self::ALL.map(Self::as_str).join(", ")))
-    }
-}
-
-/// What a listener is for; rights follow from it (R1.11, R1.13).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ListenerRole {
-    /// Mail from other servers.
-    Mx,
-    /// Mail from our users, TLS by STARTTLS.
-    Submission,
-    /// Mail from our users, TLS from the first octet.
-    Submissions,
-    /// Mailboxes, TLS by STLS.
-    Pop3,
-    /// Mailboxes, TLS from the first octet.
-    Pop3s,
-}
-
-impl ListenerRole {
-    /// The name as settings and log spell it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Mx => "mx",
-            Self::Submission => "submission",
-            Self::Submissions => "submissions",
-            Self::Pop3 => "pop3",
-            Self::Pop3s => "pop3s",
-        }
     }
 }
 
