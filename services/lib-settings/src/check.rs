@@ -1,0 +1,113 @@
+//! What no single declaration can say: settings that do not fit each other, and what follows from several of them.
+
+use lib_mail::Domain;
+
+use crate::read::Reader;
+use crate::{ListenerRole, ListenerTls, Settings};
+
+/// What is in the ballast file beyond the largest message.
+const BALLAST_EXTRA: u64 = 1 << 20;
+
+impl Settings {
+    /// The domain of a name that is written without one.
+    pub fn default_domain(&self) -> Domain {
+        let parent = || {
+            let (_, parent) = self.hostname.as_str().split_once('.')?;
+            parent.parse::<Domain>().ok().filter(|domain| domain.as_str().contains('.'))
+        };
+        self.default_domain.clone().or_else(parent).unwrap_or_else(|| self.hostname.clone())
+    }
+
+    /// The largest message that any listener takes.
+    pub fn largest_message(&self) -> u64 {
+        self.smtp.message_size_limit.0.max(self.smtp.submission_size_limit.0)
+    }
+
+    /// How many bytes of a disk with `total` bytes mail leaves free (R1.5).
+    pub fn reserve_bytes(&self, total: u64) -> u64 {
+        let part = u128::from(total) * u128::from(self.spool.reserve_percent) / 100;
+        u64::try_from(part).unwrap_or(u64::MAX).max(self.largest_message().saturating_mul(3) / 2)
+    }
+
+    /// How many inodes of a disk with `total` inodes mail leaves free. Some file systems have none to count: then 0.
+    pub fn reserve_inodes(&self, total: u64) -> u64 {
+        u64::try_from(u128::from(total) * u128::from(self.spool.reserve_percent) / 100).unwrap_or(u64::MAX)
+    }
+
+    /// The size of the ballast file; 0 where none is kept.
+    pub fn ballast_bytes(&self) -> u64 {
+        if self.spool.ballast { self.largest_message() + BALLAST_EXTRA } else { 0 }
+    }
+
+    pub(crate) fn check(&self, reader: &mut Reader<'_>) {
+        self.check_hostname(reader);
+        self.check_listeners(reader);
+        let smart_host = &self.relay.smart_host;
+        if smart_host.user.is_some() != smart_host.password_file.is_some() {
+            refuse(reader, "relay.smart_host.user", "and password_file belong together: give both or none");
+        }
+        if self.queue.warn_after >= self.queue.return_after {
+            refuse(reader, "queue.warn_after", "is not before queue.return_after: nobody would be warned");
+        }
+        if self.queue.retry.is_empty() {
+            refuse(reader, "queue.retry", "is empty; it needs at least one duration, such as 30m");
+        }
+        if self.queue.bounce_sender.is_empty()
+            || !self.queue.bounce_sender.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+        {
+            refuse(reader, "queue.bounce_sender", "is a mailbox name of letters, digits and hyphens, such as MAILER-DAEMON");
+        }
+        for (index, certificate) in self.tls.certificates.iter().enumerate() {
+            if certificate.chain_file.as_os_str().is_empty() || certificate.key_file.as_os_str().is_empty() {
+                refuse(reader, &format!("tls.certificates[{index}]"), "needs both chain_file and key_file");
+            }
+        }
+    }
+
+    /// `localhost` or a container's id in EHLO makes other servers refuse our mail, so neither is taken.
+    fn check_hostname(&self, reader: &mut Reader<'_>) {
+        let name = self.hostname.as_str();
+        let what = if self.hostname.literal().is_some() {
+            "is a name, not an address"
+        } else if !name.contains('.') || name.to_ascii_lowercase().starts_with("localhost.") {
+            "is not the full name of this host, such as mail.example.net"
+        } else {
+            return;
+        };
+        refuse(reader, "hostname", &format!("= {name} {what}"));
+    }
+
+    fn check_listeners(&self, reader: &mut Reader<'_>) {
+        for (index, listener) in self.listen.iter().enumerate() {
+            let at = format!("listen[{index}]");
+            if listener.name.is_empty() {
+                refuse(reader, &at, "has no name");
+            }
+            for earlier in &self.listen[..index] {
+                if earlier.name == listener.name {
+                    refuse(reader, &format!("{at}.name"), &format!("= {}: another listener has this name", listener.name));
+                }
+                if (earlier.address, earlier.port) == (listener.address, listener.port) {
+                    refuse(
+                        reader,
+                        &format!("{at}.port"),
+                        &format!("= {}: listener {} has this address and port", listener.port, earlier.name),
+                    );
+                }
+            }
+            let implicit = matches!(listener.role, ListenerRole::Submissions | ListenerRole::Pop3s);
+            if implicit != (listener.tls == ListenerTls::Implicit) {
+                let wanted = if implicit { "implicit" } else { "starttls or none" };
+                refuse(
+                    reader,
+                    &format!("{at}.tls"),
+                    &format!("= {} does not fit role {}; it needs {wanted}", listener.tls, listener.role),
+                );
+            }
+        }
+    }
+}
+
+fn refuse(reader: &mut Reader<'_>, key: &str, what: &str) {
+    let _: Option<()> = reader.refuse(key, None, what.to_owned());
+}
