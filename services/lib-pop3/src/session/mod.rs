@@ -136,7 +136,7 @@ pub enum Answer<'a, M> {
     Opened(M),
     /// To [`Ask::Open`].
     NotOpened(NotOpened),
-    /// To [`Ask::Read`] and [`Ask::More`]: the next octets of the message, with LF or CRLF line ends.
+    /// To [`Ask::Read`] and [`Ask::More`]: the next octets of the message in wire form (CRLF line ends, no stuffing).
     Piece {
         /// May be empty where `last`.
         octets: &'a [u8],
