@@ -1,1 +1,43 @@
-//! The shared queue directory.
+//! The shared queue directory: every message between its 250 and its last outcome.
+//!
+//! docs/spool.md specifies what lies on disk and what each call may do there; this crate is the only code that touches it. All calls
+//! block: run them in a pool of threads, where concurrent syncs share their cost. Nothing here decides about mail; a caller
+//! sees no path, file or descriptor, but for the directory it opens.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), lib_spool::Error> {
+//! # let envelope: lib_mail::Envelope = unimplemented!();
+//! use lib_host::Clock;
+//! use lib_spool::{Commit, Options, Queue, Spool};
+//! let clock = Clock::system();
+//! let spool = Spool::open("spool".as_ref(), Options::new(clock.clone(), 50_000_000))?;
+//! let mut incoming = spool.begin();
+//! incoming.append(b"Subject: hello\r\n\r\nhello\r\n")?;
+//! let committed = incoming.commit(Commit { local: Some(envelope), relay: None, held: false, due: clock.now() })?;
+//! if let Some(claim) = spool.claim(Queue::Local, &committed.id())? {
+//!     claim.finish()?;
+//! }
+//! # Ok(()) }
+//! ```
+
+mod claim;
+mod command;
+mod error;
+mod history;
+mod incoming;
+mod listing;
+mod place;
+mod scan;
+mod space;
+mod spool;
+
+pub use claim::{BodyReader, Claim, Ended};
+pub use command::{Command, Done, Effect};
+pub use error::{Corruption, Error, Fault};
+pub use history::{Fate, Line, Member, Outcome, Recipients, What};
+pub use incoming::{Child, Commit, Committed, Incoming};
+pub use listing::{Listing, Listings};
+pub use place::{Place, Queue};
+pub use scan::{Due, Shard};
+pub use space::Space;
+pub use spool::{Options, Spool, Swept};

@@ -1,0 +1,132 @@
+//! The spool as its users see it.
+#![allow(clippy::unimplemented, unused_variables, missing_docs, dead_code)]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lib_host::{Clock, Disk};
+use lib_mail::{QueueId, Timestamp};
+
+use crate::{Child, Claim, Command, Due, Effect, Error, Incoming, Listing, Listings, Queue, Space};
+
+/// How a spool is opened.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Tells the nodes of a network apart; its low 24 bits count.
+    pub node: u32,
+    /// The queue clock.
+    pub clock: Clock,
+    /// The disk; the real one but in tests.
+    pub disk: Disk,
+    /// The largest message that is accepted, in octets.
+    pub size_limit: u64,
+    /// Octets that must stay free at least. The reserve is the largest of this, 5 % of the disk, and 1.5 × `size_limit`.
+    pub reserve_bytes: u64,
+    /// Files that must stay possible at least; else 5 % of those that fit.
+    pub reserve_inodes: u64,
+    /// A next attempt that lies further ahead than this is a clock's mistake and is due at once.
+    pub longest_interval: Duration,
+}
+
+impl Options {
+    /// Defaults: node 0, the real disk, no reserve beyond the shares, 8 days.
+    pub fn new(clock: Clock, size_limit: u64) -> Options {
+        Options {
+            node: 0,
+            clock,
+            disk: Disk::real(),
+            size_limit,
+            reserve_bytes: 0,
+            reserve_inodes: 0,
+            longest_interval: Duration::from_secs(8 * 24 * 3600),
+        }
+    }
+}
+
+/// What a sweep did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Unfinished messages of crashed writers that were removed.
+    pub removed: usize,
+    /// Unfinished messages that are not old enough yet.
+    pub waiting: usize,
+    /// Damaged messages that lie in `corrupt/`.
+    pub corrupt: usize,
+    /// The ballast was taken up again.
+    pub ballast_restored: bool,
+}
+
+/// The queue directory. Cheap to clone; shared by all threads of a process.
+#[derive(Debug, Clone)]
+pub struct Spool {
+    inner: Arc<()>,
+}
+
+impl Spool {
+    /// Opens the spool in that directory, which exists; makes what is missing below it. `Layout` where it cannot be used.
+    pub fn open(dir: &Path, options: Options) -> Result<Spool, Error> {
+        unimplemented!()
+    }
+
+    /// Begins a message. Touches no disk.
+    pub fn begin(&self) -> Incoming {
+        unimplemented!()
+    }
+
+    /// Begins a message that `parent` causes. `cause` says why, as `dsn` or `forward`, and `member` whom it is for (the first
+    /// recipient's index, in general): the same three name the same message. The child is not attempted before the parent has a synced line that names
+    /// it ([`What::Notified`](crate::What::Notified), [`What::Forwarded`](crate::What::Forwarded)). Its envelope's `parent` is set here.
+    pub fn begin_child(&self, parent: &Claim, cause: &str, member: usize) -> Result<Child, Error> {
+        unimplemented!()
+    }
+
+    /// Takes a queued message, for this process alone. `None` where another has it, it is gone, not yet committed, or waits for
+    /// its parent.
+    pub fn claim(&self, queue: Queue, id: &QueueId) -> Result<Option<Claim>, Error> {
+        unimplemented!()
+    }
+
+    /// Looks for what is due, shard by shard. Nothing is opened.
+    pub fn due(&self, queue: Queue, now: Timestamp) -> Due {
+        unimplemented!()
+    }
+
+    /// All messages of a queue, queued and held, without a lock.
+    pub fn list(&self, queue: Queue) -> Listings {
+        unimplemented!()
+    }
+
+    /// One message in all the places it lies, without a lock. Empty where it is unknown.
+    pub fn show(&self, id: &QueueId) -> Result<Vec<Listing>, Error> {
+        unimplemented!()
+    }
+
+    /// Messages in `corrupt/`.
+    pub fn corrupt(&self) -> Result<Vec<(Queue, QueueId)>, Error> {
+        unimplemented!()
+    }
+
+    /// Orders a message about, in both queues and wherever it lies. Where its consumer is busy with it, waits up to `patience` for the
+    /// answer. Empty where the id is unknown.
+    pub fn command(&self, id: &QueueId, command: Command, patience: Duration) -> Result<Vec<Effect>, Error> {
+        unimplemented!()
+    }
+
+    /// Removes what crashed writers left an hour ago or longer, in real time since this process first met it, and restores the
+    /// ballast. Call it every few minutes from each consumer.
+    pub fn sweep(&self, queue: Queue) -> Result<Swept, Error> {
+        unimplemented!()
+    }
+
+    /// Room for mail, at most a second old. Cheap.
+    pub fn space(&self) -> Result<Space, Error> {
+        unimplemented!()
+    }
+
+    /// Gives up the ballast, so that on a full disk delivery and removal go on. `false` where it was already given up. The spool does
+    /// so by itself for its own writes; a consumer calls it where a mailbox on the same file system is full.
+    pub fn release_ballast(&self) -> bool {
+        unimplemented!()
+    }
+}
