@@ -6,11 +6,16 @@
 pub mod auth;
 pub mod bounds;
 pub mod conversation;
+pub mod dns;
 pub mod drain;
+mod drive;
+pub mod gate;
 pub mod line;
 pub mod listen;
 pub mod role;
 pub mod runtime;
+pub mod serve;
+mod socket;
 pub mod tls;
 pub mod wake;
 
