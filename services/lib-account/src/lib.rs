@@ -143,6 +143,14 @@ impl Hashes {
     pub fn verify(&self, _key: &str, _password: &[u8]) -> Result<bool, Error> {
         unimplemented!()
     }
+
+    /// A number that changes whenever the file does, so that whoever remembers a verified login can tell that it is stale. One `stat`.
+    ///
+    /// # Errors
+    /// As [`Names::current`].
+    pub fn version(&self) -> Result<u64, Error> {
+        unimplemented!()
+    }
 }
 
 /// How much work a password hash is.
