@@ -12,6 +12,7 @@ mod drive;
 pub mod gate;
 pub mod line;
 pub mod listen;
+pub mod recorder;
 pub mod role;
 pub mod runtime;
 pub mod serve;
@@ -20,4 +21,5 @@ pub mod tls;
 pub mod wake;
 
 pub use conversation::{Arrival, Conversation, Service};
+pub use recorder::Recorder;
 pub use role::Role;

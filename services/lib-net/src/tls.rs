@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use lib_settings::CertificateText;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
@@ -39,39 +40,30 @@ impl TlsInfo {
 
 /// A certificate and key that cannot be used. The operator must mend the file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{origin}: {why}")]
+#[error("certificate {number} (names: {names}): {why}")]
 pub struct CertificateError {
-    /// Which certificate: the path or setting it was read from.
-    pub origin: String,
+    /// Its place among the certificates, counted from 1.
+    pub number: usize,
+    /// The names it is listed for, or `any`.
+    pub names: String,
     /// What is wrong, in words.
     pub why: String,
 }
 
-/// A certificate chain and its key as PEM text.
-#[derive(Clone, Copy)]
-pub struct CertificatePem<'a> {
-    /// Where it was read from, for messages.
-    pub origin: &'a str,
-    /// The chain, the server's own certificate first.
-    pub chain: &'a [u8],
-    /// The private key.
-    pub key: &'a [u8],
-}
-
-impl CertificatePem<'_> {
-    /// The usable pair, or why it is none: unreadable, empty, or a key that is not the certificate's.
-    pub fn parse(&self) -> Result<Arc<CertifiedKey>, CertificateError> {
-        let fault = |why: String| CertificateError { origin: self.origin.to_owned(), why };
-        let chain = CertificateDer::pem_slice_iter(self.chain)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| fault(format!("the certificate cannot be read: {error}")))?;
-        let own = chain.first().ok_or_else(|| fault("there is no certificate in it".into()))?;
-        ParsedCertificate::try_from(own).map_err(|error| fault(format!("the certificate cannot be read: {error}")))?;
-        let key = PrivateKeyDer::from_pem_slice(self.key).map_err(|error| fault(format!("the key cannot be read: {error}")))?;
-        let key = CertifiedKey::from_der(chain, key, &provider())
-            .map_err(|error| fault(format!("key and certificate do not fit: {error}")))?;
-        Ok(Arc::new(key))
-    }
+/// A chain and its key in PEM as a usable pair; else in words why it is none: unreadable, empty, or a key that is not the certificate's.
+///
+/// # Errors
+/// What is wrong, for the operator.
+pub fn parse_pair(chain: &str, key: &str) -> Result<Arc<CertifiedKey>, String> {
+    let chain = CertificateDer::pem_slice_iter(chain.as_bytes())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| format!("the certificate cannot be read: {error}"))?;
+    let own = chain.first().ok_or("there is no certificate in it")?;
+    ParsedCertificate::try_from(own).map_err(|error| format!("the certificate cannot be read: {error}"))?;
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|error| format!("the key cannot be read: {error}"))?;
+    let key =
+        CertifiedKey::from_der(chain, key, &provider()).map_err(|error| format!("key and certificate do not fit: {error}"))?;
+    Ok(Arc::new(key))
 }
 
 /// The certificates in force: by the name that the client asks for, else the first. Clones share them.
@@ -82,7 +74,32 @@ pub struct Certificates {
 }
 
 #[derive(Debug, Default)]
-struct Keys(ArcSwap<Vec<Arc<CertifiedKey>>>);
+struct Keys(ArcSwap<Vec<Named>>);
+
+/// A key, and in lower case the names it is listed for; none: for all that no other is listed for.
+#[derive(Debug)]
+struct Named {
+    names: Vec<String>,
+    key: Arc<CertifiedKey>,
+}
+
+impl Named {
+    fn new(text: &CertificateText) -> Result<Named, String> {
+        let names = text.names.iter().map(|name| name.to_ascii_lowercase()).collect();
+        Ok(Named { names, key: parse_pair(&text.chain, &text.key)? })
+    }
+
+    /// Listed for `name`, which is in lower case; `*.example` is listed for each name one label longer.
+    fn is_listed_for(&self, name: &str) -> bool {
+        let parent = name.split_once('.').map(|(_, parent)| parent);
+        self.names.iter().any(|listed| listed == name || listed.strip_prefix("*.").is_some_and(|rest| Some(rest) == parent))
+    }
+
+    fn is_valid_for(&self, name: &ServerName<'_>) -> bool {
+        let parsed = self.key.cert.first().and_then(|own| ParsedCertificate::try_from(own).ok());
+        parsed.is_some_and(|parsed| verify_server_name(&parsed, name).is_ok())
+    }
+}
 
 impl Certificates {
     /// Without a certificate yet: handshakes fail until [`Certificates::replace`] gives one.
@@ -99,16 +116,26 @@ impl Certificates {
         Certificates { keys, config: Arc::new(config) }
     }
 
-    /// The certificates of `pems`, the default first.
-    pub fn load(pems: &[CertificatePem<'_>]) -> Result<Certificates, CertificateError> {
+    /// These certificates.
+    ///
+    /// # Errors
+    /// The first that cannot be used.
+    pub fn load(texts: &[CertificateText]) -> Result<Certificates, CertificateError> {
         let certificates = Certificates::none();
-        certificates.replace(pems)?;
+        certificates.replace(texts)?;
         Ok(certificates)
     }
 
-    /// Puts `pems` in force for handshakes from now on, in all clones. Where one of them is bad, nothing changes.
-    pub fn replace(&self, pems: &[CertificatePem<'_>]) -> Result<(), CertificateError> {
-        let keys = pems.iter().map(CertificatePem::parse).collect::<Result<Vec<_>, _>>()?;
+    /// Puts these in force for handshakes from now on, in all clones.
+    ///
+    /// # Errors
+    /// The first that cannot be used; then nothing changes.
+    pub fn replace(&self, texts: &[CertificateText]) -> Result<(), CertificateError> {
+        let named = |(index, text): (usize, &CertificateText)| {
+            let names = if text.names.is_empty() { "any".into() } else { text.names.join(", ") };
+            Named::new(text).map_err(|why| CertificateError { number: index + 1, names, why })
+        };
+        let keys = texts.iter().enumerate().map(named).collect::<Result<Vec<_>, _>>()?;
         self.keys.0.store(Arc::new(keys));
         Ok(())
     }
@@ -124,18 +151,23 @@ impl Certificates {
     }
 }
 
-impl ResolvesServerCert for Keys {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+impl Keys {
+    /// Listed for the name; else valid for it and listed for none; else the first that is listed for none; else the first.
+    fn choose(&self, asked: Option<&str>) -> Option<Arc<CertifiedKey>> {
         let keys = self.0.load();
-        let asked = hello.server_name().and_then(|name| ServerName::try_from(name).ok());
-        let named = asked.and_then(|name| keys.iter().find(|key| key_is_for(key, &name)));
-        named.or_else(|| keys.first()).cloned()
+        let asked = asked.map(str::to_ascii_lowercase);
+        let listed = asked.as_deref().and_then(|name| keys.iter().find(|key| key.is_listed_for(name)));
+        let name = asked.as_deref().and_then(|name| ServerName::try_from(name).ok());
+        let mut general = keys.iter().filter(|key| key.names.is_empty());
+        let chosen = listed.or_else(|| name.and_then(|name| general.clone().find(|key| key.is_valid_for(&name))));
+        chosen.or_else(|| general.next()).or_else(|| keys.first()).map(|named| named.key.clone())
     }
 }
 
-fn key_is_for(key: &CertifiedKey, name: &ServerName<'_>) -> bool {
-    let parsed = key.cert.first().and_then(|own| ParsedCertificate::try_from(own).ok());
-    parsed.is_some_and(|parsed| verify_server_name(&parsed, name).is_ok())
+impl ResolvesServerCert for Keys {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.choose(hello.server_name())
+    }
 }
 
 /// TLS where it is to be had, against listeners only: any certificate will do, because without TLS the message would go in the clear.
@@ -206,46 +238,61 @@ impl ServerCertVerifier for Unverified {
 mod tests {
     use super::*;
 
-    fn made(names: &[&str]) -> (String, String) {
-        let made = rcgen::generate_simple_self_signed(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
-        (made.cert.pem(), made.signing_key.serialize_pem())
+    fn made(listed: &[&str], names: &[&str]) -> CertificateText {
+        let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let made = rcgen::generate_simple_self_signed(own(names)).unwrap();
+        CertificateText { names: own(listed), chain: made.cert.pem(), key: made.signing_key.serialize_pem() }
     }
 
     #[test]
     fn bad_pairs_are_named() {
-        let (chain, key) = made(&["a.example"]);
-        let (_, other) = made(&["a.example"]);
+        let (good, other) = (made(&[], &["a.example"]), made(&[], &["a.example"]));
+        let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         for (chain, key, want) in [
-            ("", key.as_str(), "no certificate"),
-            (chain.as_str(), "", "key cannot be read"),
-            (chain.as_str(), other.as_str(), "do not fit"),
-            ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", key.as_str(), "cannot be read"),
+            ("", good.key.as_str(), "no certificate"),
+            (good.chain.as_str(), "", "key cannot be read"),
+            (good.chain.as_str(), other.key.as_str(), "do not fit"),
+            (broken, good.key.as_str(), "cannot be read"),
         ] {
-            let pem = CertificatePem { origin: "/etc/x.pem", chain: chain.as_bytes(), key: key.as_bytes() };
-            let error = pem.parse().unwrap_err().to_string();
-            assert!(error.starts_with("/etc/x.pem: ") && error.contains(want), "{error}");
+            let text = CertificateText { names: vec!["a.example".into()], chain: chain.into(), key: key.into() };
+            let error = Certificates::load(&[good.clone(), text]).unwrap_err().to_string();
+            assert!(error.starts_with("certificate 2 (names: a.example): ") && error.contains(want), "{error}");
         }
     }
 
     #[test]
     fn a_bad_replacement_changes_nothing() {
-        let (chain, key) = made(&["a.example"]);
-        let good = CertificatePem { origin: "a", chain: chain.as_bytes(), key: key.as_bytes() };
-        let bad = CertificatePem { origin: "b", chain: b"", key: b"" };
+        let good = made(&[], &["a.example"]);
+        let bad = CertificateText { names: Vec::new(), chain: String::new(), key: String::new() };
         let certificates = Certificates::none();
         assert!(certificates.is_empty());
-        certificates.clone().replace(&[good]).unwrap();
+        certificates.clone().replace(std::slice::from_ref(&good)).unwrap();
         assert!(!certificates.is_empty());
         assert!(certificates.replace(&[good, bad]).is_err());
         assert!(!certificates.is_empty());
     }
 
     #[test]
-    fn a_key_is_found_by_name() {
-        let (chain, key) = made(&["a.example", "*.b.example"]);
-        let key = CertificatePem { origin: "a", chain: chain.as_bytes(), key: key.as_bytes() }.parse().unwrap();
-        for (name, want) in [("a.example", true), ("x.b.example", true), ("b.example", false), ("c.example", false)] {
-            assert_eq!(key_is_for(&key, &ServerName::try_from(name).unwrap()), want, "{name}");
+    fn a_certificate_is_chosen_by_name() {
+        let texts = [
+            made(&["a.example", "*.b.example"], &["a.example"]),
+            made(&[], &["c.example"]),
+            made(&[], &["d.example", "a.example"]),
+        ];
+        let certificates = Certificates::load(&texts).unwrap();
+        for (asked, want) in [
+            (Some("a.example"), 0),
+            (Some("A.Example"), 0),
+            (Some("x.b.example"), 0),
+            (Some("x.y.b.example"), 1),
+            (Some("c.example"), 1),
+            (Some("d.example"), 2),
+            (Some("e.example"), 1),
+            (None, 1),
+        ] {
+            let chosen = certificates.keys.choose(asked).unwrap();
+            let wanted = parse_pair(&texts[want].chain, &texts[want].key).unwrap();
+            assert_eq!(chosen.cert, wanted.cert, "{asked:?}");
         }
     }
 }

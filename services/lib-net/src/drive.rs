@@ -1,0 +1,252 @@
+//! The loop that drives one session: the only place where a server's session waits for its client.
+//!
+//! An idle session holds no buffer: it waits with the socket's readiness alone, then reads into a buffer that all sessions of the thread
+//! share, and the conversation works there and then. Only what it leaves over is kept, until more comes. Replies gather and go out in
+//! one write, before anything is waited for.
+
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+
+use crate::bounds::Bounds;
+use crate::conversation::{Conversation, End, INPUT_LIMIT, Interruption, Next, OUTPUT_LIMIT, Turn};
+use crate::drain::Drain;
+use crate::socket::Socket;
+use crate::tls::Certificates;
+
+/// After the last words, what the client still sends is read for this long and this far, or the kernel would answer it with a reset that
+/// may overtake the last words.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_OCTETS: usize = 1024 * 1024;
+
+thread_local! {
+    /// Where the sessions of a thread read to; never held across a wait.
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; INPUT_LIMIT].into_boxed_slice());
+}
+
+/// What a session needs beside its socket.
+#[derive(Debug, Clone)]
+pub(crate) struct Surroundings {
+    pub(crate) certificates: Certificates,
+    pub(crate) bounds: Arc<Bounds>,
+    pub(crate) drain: Drain,
+}
+
+/// Drives `conversation` to its end, and tells it how it ended.
+pub(crate) async fn drive<C: Conversation>(socket: Socket, conversation: C, around: Surroundings) {
+    let until = Instant::now() + around.bounds.total;
+    let mut session = Session { socket, conversation, around, kept: Vec::new(), output: Vec::new(), until };
+    let end = session.run().await;
+    session.conversation.ended(&end);
+    if !matches!(end, End::Gone | End::Tls(_) | End::SlowReader) {
+        session.part().await;
+    }
+}
+
+struct Session<C> {
+    socket: Socket,
+    conversation: C,
+    around: Surroundings,
+    /// Octets that came and were not taken yet; without allocation while there are none.
+    kept: Vec<u8>,
+    /// Replies not yet sent; without allocation while there are none.
+    output: Vec<u8>,
+    /// When the session must end whatever happens.
+    until: Instant,
+}
+
+impl<C: Conversation> Session<C> {
+    async fn run(&mut self) -> End {
+        let drain = self.around.drain.clone();
+        let mut drained = pin!(drain.begun());
+        let mut alarm = pin!(sleep_until(self.until));
+        let mut draining = false;
+        let mut next = self.turn_over_kept();
+        loop {
+            if next != Next::Again
+                && let Err(end) = self.send().await
+            {
+                return end;
+            }
+            next = match next {
+                Next::Again | Next::Write => self.turn_over_kept(),
+                Next::Work => {
+                    Box::pin(self.conversation.work()).await;
+                    self.turn_over_kept()
+                }
+                Next::StartTls => match Box::pin(self.secure()).await {
+                    Ok(()) => self.turn_over_kept(),
+                    Err(end) => return end,
+                },
+                Next::Close => return End::Closed,
+                Next::Read => {
+                    if draining && self.conversation.at_rest() {
+                        return self.interrupt(Interruption::Drain).await;
+                    }
+                    let due = self.due();
+                    match poll_fn(|cx| self.poll_wait(cx, alarm.as_mut(), due, (!draining).then_some(drained.as_mut()))).await {
+                        Waited::Turned(next) => next,
+                        Waited::Ended(end) => return end,
+                        Waited::TimeUp if draining => return self.interrupt(Interruption::Drain).await,
+                        Waited::TimeUp if due >= self.until => return self.interrupt(Interruption::Total).await,
+                        Waited::TimeUp => return self.interrupt(Interruption::Idle).await,
+                        Waited::Drained => {
+                            draining = true;
+                            self.until = self.until.min(Instant::now() + self.around.bounds.grace);
+                            Next::Read
+                        }
+                    }
+                }
+            };
+        }
+    }
+
+    /// When the wait that begins now must end.
+    fn due(&self) -> Instant {
+        self.until.min(Instant::now() + self.conversation.patience())
+    }
+
+    /// Waits for octets, the time to be up, or a drain; octets go to the conversation at once.
+    ///
+    /// The alarm is moved only where it would ring too late: it may ring too early, and is then set again. So a session that is never
+    /// idle for long does not touch the timers.
+    fn poll_wait(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut alarm: Pin<&mut Sleep>,
+        due: Instant,
+        drained: Option<Pin<&mut impl Future<Output = ()>>>,
+    ) -> Poll<Waited> {
+        if let Poll::Ready(waited) = self.poll_read(cx) {
+            return Poll::Ready(waited);
+        }
+        if drained.is_some_and(|drained| drained.poll(cx).is_ready()) {
+            return Poll::Ready(Waited::Drained);
+        }
+        if alarm.deadline() > due {
+            alarm.as_mut().reset(due);
+        }
+        while alarm.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= due {
+                return Poll::Ready(Waited::TimeUp);
+            }
+            alarm.as_mut().reset(due);
+        }
+        Poll::Pending
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Waited> {
+        let kept = self.kept.len();
+        if kept >= INPUT_LIMIT {
+            return Poll::Ready(Waited::Ended(End::Stuck));
+        }
+        SCRATCH.with_borrow_mut(|scratch| {
+            let Ok(read) = ready!(self.socket.poll_read(cx, &mut scratch[kept..])) else {
+                return Poll::Ready(Waited::Ended(End::Gone));
+            };
+            if read == 0 {
+                return Poll::Ready(Waited::Ended(End::Gone));
+            }
+            let input = &mut scratch[..kept + read];
+            input[..kept].copy_from_slice(&self.kept);
+            let turn = pump(&mut self.conversation, input, &mut self.output);
+            self.kept = input[turn.taken..].to_vec();
+            Poll::Ready(Waited::Turned(turn.next))
+        })
+    }
+
+    /// Gives the conversation what it left over, which may be nothing.
+    fn turn_over_kept(&mut self) -> Next {
+        let turn = pump(&mut self.conversation, &self.kept, &mut self.output);
+        if turn.taken == self.kept.len() {
+            self.kept = Vec::new();
+        } else {
+            self.kept.drain(..turn.taken);
+        }
+        turn.next
+    }
+
+    /// Sends the replies that have gathered, and waits until the client has taken them.
+    async fn send(&mut self) -> Result<(), End> {
+        if self.output.is_empty() {
+            return Ok(());
+        }
+        let mut sent = 0;
+        let sending = poll_fn(|cx| self.socket.poll_send(cx, &self.output, &mut sent));
+        match timeout(self.around.bounds.write, sending).await {
+            Ok(Ok(())) => {
+                self.output = Vec::new();
+                Ok(())
+            }
+            Ok(Err(_)) => Err(End::Gone),
+            Err(_) => Err(End::SlowReader),
+        }
+    }
+
+    /// Speaks TLS from here on. Nothing that was said in the clear is kept.
+    async fn secure(&mut self) -> Result<(), End> {
+        self.kept = Vec::new();
+        let handshake = self.socket.secure(self.around.certificates.config());
+        let info = match timeout(self.around.bounds.handshake, handshake).await {
+            Ok(Ok(info)) => info,
+            Ok(Err(why)) => return Err(End::Tls(why)),
+            Err(_) => return Err(End::Tls("the handshake took too long".into())),
+        };
+        self.conversation.secured(&info);
+        Ok(())
+    }
+
+    async fn interrupt(&mut self, why: Interruption) -> End {
+        self.conversation.interrupted(why, &mut self.output);
+        match self.send().await {
+            Ok(()) => End::Interrupted(why),
+            Err(end) => end,
+        }
+    }
+
+    /// Closes so that the last words arrive.
+    async fn part(&mut self) {
+        let parting = async {
+            if poll_fn(|cx| self.socket.poll_shutdown(cx)).await.is_err() {
+                return;
+            }
+            let mut read = self.kept.len();
+            while read < LINGER_OCTETS {
+                let more = poll_fn(|cx| SCRATCH.with_borrow_mut(|scratch| self.socket.poll_read(cx, scratch))).await;
+                match more {
+                    Ok(more) if more > 0 => read += more,
+                    _ => return,
+                }
+            }
+        };
+        let _ = timeout(LINGER, parting).await;
+    }
+}
+
+/// How a wait ended.
+enum Waited {
+    /// Octets came, and the conversation took its turns.
+    Turned(Next),
+    Ended(End),
+    TimeUp,
+    Drained,
+}
+
+/// Lets the conversation take turns until it wants something else, or enough replies have gathered.
+fn pump<C: Conversation>(conversation: &mut C, input: &[u8], output: &mut Vec<u8>) -> Turn {
+    let mut taken = 0;
+    loop {
+        let turn = conversation.turn(&input[taken..], output);
+        taken = input.len().min(taken + turn.taken);
+        match turn.next {
+            Next::Again if output.len() >= OUTPUT_LIMIT => return Turn::new(taken, Next::Write),
+            Next::Again => {}
+            next => return Turn::new(taken, next),
+        }
+    }
+}
