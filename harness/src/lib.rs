@@ -11,6 +11,7 @@ pub mod ledger;
 pub mod load;
 pub mod maildir;
 pub mod node;
+pub mod peer;
 pub mod pop;
 pub mod smtp;
 pub mod wait;
