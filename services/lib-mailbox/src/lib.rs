@@ -4,15 +4,26 @@
 //! ([`lib_mail::Address::key`]: `user@domain` in lower case); whether such an account exists is not asked here. No path, file or
 //! descriptor leaves this crate.
 
-#![allow(dead_code, clippy::unimplemented)] // while the bodies are being written
-
+mod batch;
+mod delivery;
+mod home;
+mod ledger;
+mod listing;
+mod maildrop;
 mod name;
 mod wire;
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
 
+use lib_host::{Dir, Disk};
 use lib_mail::QueueId;
+
+use delivery::{Depositor, Seats};
+use home::HomeName;
+use listing::Listings;
+pub use maildrop::{Body, Maildrop};
 
 /// Why a mailbox could not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -74,12 +85,30 @@ pub struct Usage {
 
 /// All mailboxes of this node. Clones share their caches.
 #[derive(Clone)]
-pub struct Mailboxes;
+pub struct Mailboxes(Arc<Shared>);
+
+struct Shared {
+    mail: Dir,
+    seats: Seats,
+    listings: Listings,
+}
 
 impl Mailboxes {
-    /// The mailboxes below the directory `mail`. Opens nothing yet.
-    pub fn open(_mail: &Path) -> Mailboxes {
-        unimplemented!()
+    /// The mailboxes below the directory `mail`, which must exist.
+    ///
+    /// # Errors
+    /// The system's, where the directory cannot be opened.
+    pub fn open(mail: &Path) -> io::Result<Mailboxes> {
+        Mailboxes::open_on(&Disk::real(), mail)
+    }
+
+    /// As [`Mailboxes::open`], on any disk.
+    ///
+    /// # Errors
+    /// As [`Mailboxes::open`].
+    pub fn open_on(disk: &Disk, mail: &Path) -> io::Result<Mailboxes> {
+        let shared = Shared { mail: disk.dir(mail)?, seats: Seats::default(), listings: Listings::default() };
+        Ok(Mailboxes(Arc::new(shared)))
     }
 
     /// Puts a copy into the account's mailbox, which is made if it does not exist, and returns once it is durable. Concurrent
@@ -87,87 +116,51 @@ impl Mailboxes {
     ///
     /// # Errors
     /// On any error it is not certain that there is a copy; a later call with `repeat` is safe.
-    pub fn deliver(&self, _account: &str, _delivery: Delivery<'_>) -> Result<Delivered, Error> {
-        unimplemented!()
+    pub fn deliver(&self, account: &str, mut delivery: Delivery<'_>) -> Result<Delivered, Error> {
+        Depositor::new(&self.0.mail, &self.0.seats, account)?.deliver(&mut delivery)
     }
 
     /// Locks the account's maildrop and lists it. A mailbox that does not exist yet is empty.
     ///
     /// # Errors
     /// [`Error::InUse`] when another session has it.
-    pub fn maildrop(&self, _account: &str) -> Result<Maildrop, Error> {
-        unimplemented!()
+    pub fn maildrop(&self, account: &str) -> Result<Maildrop, Error> {
+        Maildrop::open(&self.0.mail, &self.0.listings, account)
     }
 
     /// What the account's mailbox holds by its ledger; nothing where there is none. Takes no lock and lists nothing.
-    pub fn usage(&self, _account: &str) -> Result<Usage, Error> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// [`Error::Disk`] and [`Error::Name`].
+    pub fn usage(&self, account: &str) -> Result<Usage, Error> {
+        self.at_home(account, "read the ledger", ledger::read)
     }
 
     /// Counts the mailbox anew and rewrites its ledger.
-    pub fn recount(&self, _account: &str) -> Result<Usage, Error> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// As [`Mailboxes::usage`].
+    pub fn recount(&self, account: &str) -> Result<Usage, Error> {
+        self.at_home(account, "recount", home::recount)
     }
 
-    /// The keys of all accounts that have a home here, in no order. (Whether the account still exists is not asked.)
+    /// The keys of all accounts that have a home here, sorted. (Whether the account still exists is not asked.)
+    ///
+    /// # Errors
+    /// [`Error::Disk`].
     pub fn accounts(&self) -> Result<Vec<String>, Error> {
-        unimplemented!()
+        home::accounts(&self.0.mail).map_err(|source| Error::Disk { doing: "list mailboxes", account: "all".into(), source })
+    }
+
+    /// Does something in a home; where there is none, nothing is used.
+    fn at_home(&self, account: &str, doing: &'static str, act: fn(&Dir) -> io::Result<Usage>) -> Result<Usage, Error> {
+        let name = HomeName::of(account).ok_or_else(|| Error::Name(account.to_owned()))?;
+        match name.open(&self.0.mail).and_then(|home| act(&home)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Usage::default()),
+            other => other.map_err(|source| Error::Disk { doing, account: account.to_owned(), source }),
+        }
     }
 }
 
-/// A locked maildrop: what one POP3 session sees. The listing is fixed; dropping it gives the lock back.
-pub struct Maildrop;
-
-impl Maildrop {
-    /// Number of messages; they are named by index, `0..len`, in order of arrival.
-    pub fn len(&self) -> usize {
-        unimplemented!()
-    }
-
-    /// Whether there is no message.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Octets of the message in wire form, without dot-stuffing.
-    pub fn size(&self, _index: usize) -> u64 {
-        unimplemented!()
-    }
-
-    /// The unique id: 1 to 70 characters of `!`…`~`, the same in every session.
-    pub fn uid(&self, _index: usize) -> &str {
-        unimplemented!()
-    }
-
-    /// Octets of all messages in wire form.
-    pub fn total(&self) -> u64 {
-        unimplemented!()
-    }
-
-    /// Opens a message.
-    ///
-    /// # Errors
-    /// [`Error::Gone`] when another tool removed it.
-    pub fn read(&self, _index: usize) -> Result<Body, Error> {
-        unimplemented!()
-    }
-
-    /// Removes these messages (QUIT) and syncs. One that is gone already counts as removed.
-    ///
-    /// # Errors
-    /// Some of them were not removed, or it is not certain; all that could be removed are.
-    pub fn remove(&self, _indices: &[usize]) -> Result<(), Error> {
-        unimplemented!()
-    }
-}
-
-/// A message being read, block by block. It stays readable when the maildrop is dropped or the message removed.
-pub struct Body;
-
-impl Body {
-    /// Replaces `block` with the next part of the wire form: CRLF line ends, not dot-stuffed, up to about 128 KiB, cut anywhere.
-    /// Returns false, and leaves `block` empty, at the end. The message ends with CRLF even where the file does not.
-    pub fn block(&mut self, _block: &mut Vec<u8>) -> Result<bool, Error> {
-        unimplemented!()
-    }
-}
+#[cfg(test)]
+mod tests;
