@@ -5,6 +5,7 @@
 
 mod clock;
 mod disk;
+mod meta;
 mod mutant;
 mod random;
 mod real;
@@ -12,7 +13,8 @@ mod sim;
 mod watched;
 
 pub use clock::Clock;
-pub use disk::{Access, Dir, Disk, Entry, File, Kind, Meta, Purpose, Space};
+pub use disk::{Dir, Disk, File};
+pub use meta::{Access, Entry, Kind, Meta, Purpose, Space};
 pub use random::random_bytes;
 pub use sim::SimDisk;
 pub use watched::{Change, Watched};
