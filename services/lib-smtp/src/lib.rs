@@ -4,6 +4,12 @@
 //! come out, and whoever drives a session owns the connection, the time and the policy. One thing surprises: a server's session keeps no
 //! octets. What it could not use yet is passed again by the caller, in front of what came since.
 
+pub mod bdat;
 pub mod client;
+pub mod command;
+pub mod data;
+pub mod line;
+mod params;
+pub mod path;
 pub mod reply;
 pub mod server;

@@ -24,201 +24,135 @@
 //!
 //! A session cannot accept a message by itself: the last 250 needs an `R`, and only the driver can have one.
 
+mod auth;
+mod bdat;
+mod body;
 mod config;
+mod data;
+mod ehlo;
+mod etrn;
+mod expn;
+mod helo;
+mod help;
+mod io;
+mod mail;
+mod noop;
+mod print;
+mod quit;
+mod rcpt;
+mod rset;
+mod starttls;
+mod step;
+mod vrfy;
+
+#[cfg(test)]
+mod tests;
 
 pub use config::{AuthConfig, Config, Extensions, Mechanism, Privacy, Role, Tls};
+pub use io::{Ask, Credentials, Input, Mail, Output, Phase, Refusal, Step, Transaction};
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use lib_mail::{BodyType, Domain, Enhanced, Protocol, Recipient, Return, ReversePath, Status};
+use lib_mail::{Protocol, Recipient, Status};
 
-/// What the driver found out. `R` is the receipt of a stored message; its `Display` is the id that the client is told.
+use crate::line::Lines;
+use auth::Exchange;
+use bdat::Chunk;
+use body::Message;
+use print::Reply;
+
+/// Octets that a driver's buffer must be able to hold: the longest line that is taken whole, and then some.
+pub const MIN_BUFFER: usize = 16 * 1024;
+/// Octets of replies that may wait before the session stops for [`Output::Flush`].
+const MAX_UNSENT: usize = 8 * 1024;
+
+/// What may come next.
 #[derive(Debug)]
-pub enum Input<R> {
-    /// The answer to [`Ask::Mail`], [`Ask::Rcpt`], [`Ask::Vrfy`], [`Ask::Expn`], [`Ask::Etrn`], or a refused [`Ask::Auth`]. It is
-    /// printed as it is; 2yz accepts.
-    Answer(Status),
-    /// The answer to [`Ask::Auth`]: the client is this account.
-    Authenticated {
-        /// The account's full address.
-        account: String,
-    },
-    /// The answer to [`Ask::Content`]: one status for each recipient of the transaction, in its order. Where any is 2yz, the session
-    /// goes on to [`Output::Commit`], and what becomes of the others is the driver's; else it says [`Output::Discard`] and replies
-    /// with the first temporary status, or the first.
-    Content(Vec<Status>),
-    /// The end of [`Output::Commit`].
-    Committed(Result<R, Status>),
-    /// The message cannot be kept (no room, a write failed). Between [`Output::Begin`] and [`Ask::Content`] only. The rest of it is
-    /// read and dropped, then the client is told; [`Output::Discard`] follows.
-    Broken(Status),
-    /// The handshake after [`Output::StartTls`] is done. (One that failed ends the connection.)
-    TlsStarted,
-    /// Nothing came in the time that the phase allows.
-    Timeout,
-    /// The node stops: the session says 421 as soon as no message is under way.
-    Drain,
-    /// The client closed its side.
-    Eof,
-}
-
-/// What the driver is to do next.
-#[derive(Debug, PartialEq)]
-pub enum Output<'a> {
-    /// Write the replies, then read more octets; `Phase` says how long the client may take.
-    Read(Phase),
-    /// Write the replies before going on: a client that sends and never reads must not fill the memory.
-    Flush,
-    /// A question; nothing more is consumed until [`Session::handle`] has its answer.
-    Ask(Ask),
-    /// A question is open: poll was called too early.
-    Pending,
-    /// A message begins: [`Session::transaction`] says whose.
-    Begin,
-    /// Octets of the message, with CRLF line ends and without dot-stuffing.
-    Append(&'a [u8]),
-    /// The message is whole and was found good: make it durable, then [`Input::Committed`].
-    Commit,
-    /// The message that was begun is not to be kept.
-    Discard,
-    /// Write the replies, then shake hands. Every octet that came in clear was taken, so none outlives the handshake.
-    StartTls,
-    /// The session itself refused something that an administrator wants to read of.
-    Refused(Refusal),
-    /// Write the replies, then close.
-    Close,
-}
-
-/// One step of a session.
-#[derive(Debug, PartialEq)]
-pub struct Step<'a> {
-    /// How many octets from the front of the input are used up, those of [`Output::Append`] included.
-    pub taken: usize,
-    /// What to do.
-    pub output: Output<'a>,
-}
-
-/// What the session waits for, so that the driver can choose the time-out (RFC 5321 §4.5.3.2.7).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    /// A command, or a line of AUTH.
+enum State {
+    /// Nothing was said yet.
+    Greeting,
+    /// A command.
     Command,
-    /// Octets of a message.
-    Message,
+    /// A line of AUTH.
+    Auth(Exchange),
+    /// The octets of DATA.
+    Data(crate::data::Unstuffer),
+    /// The octets of BDAT.
+    Chunk(Chunk),
+    /// An answer of the driver.
+    Asked(Question),
+    /// [`Input::Committed`].
+    Committing,
+    /// [`Input::TlsStarted`].
+    Handshake,
+    /// Nothing.
+    Closed,
 }
 
-/// A question that the session cannot answer by itself.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Ask {
-    /// May this client send this? Rights, room on disk (R1.5), sender rules.
+/// What was asked, and what is needed when the answer comes.
+#[derive(Debug)]
+enum Question {
     Mail(Mail),
-    /// Is this recipient taken? `<postmaster>` comes with [`Config::postmaster_domain`].
     Rcpt(Recipient),
-    /// Are these credentials good? Answered by [`Input::Authenticated`] or a refusal (535 5.7.8, 454 4.7.0).
-    Auth(Credentials),
-    /// What is known of a user (252 where nothing is to be told). The argument as given, printable.
-    Vrfy(String),
-    /// The members of a list. The argument as given, printable.
-    Expn(String),
-    /// Start the queue of a domain (RFC 1985). Answered by 250, 251, 252, 253, 458 or 459.
-    Etrn {
-        /// The domain.
-        domain: Domain,
-        /// `@domain`: its subdomains too.
-        subdomains: bool,
-    },
-    /// The last octet came: what is the verdict on the content? Answered by [`Input::Content`].
+    Auth,
+    /// VRFY, EXPN, ETRN: the answer is the reply.
+    Told,
     Content,
-}
-
-/// MAIL with its parameters.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Mail {
-    /// The reverse-path.
-    pub sender: ReversePath,
-    /// SIZE=, in octets on the wire; not over the limit.
-    pub size: Option<u64>,
-    /// BODY=.
-    pub body: BodyType,
-    /// SMTPUTF8.
-    pub utf8: bool,
-    /// RET=.
-    pub ret: Option<Return>,
-    /// ENVID= in wire form.
-    pub envid: Option<String>,
-    /// AUTH= in wire form (RFC 4954 §5); `<>` where the submitter is not known.
-    pub auth: Option<String>,
-}
-
-/// The transaction under way: what the envelope is made of.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Transaction {
-    /// MAIL.
-    pub mail: Mail,
-    /// The recipients that were accepted, in the order of their RCPT. A repeated one stands once.
-    pub recipients: Vec<Recipient>,
-}
-
-/// A login name and a password, as AUTH gave them.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// The login name: a full address, or a bare name.
-    pub user: String,
-    /// The password. `Debug` hides it.
-    pub password: String,
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
-    }
-}
-
-/// Something the session refused without asking.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// The command during which it was refused, as `DATA`; empty outside of one.
-    pub stage: &'static str,
-    /// The reply code.
-    pub code: u16,
-    /// The enhanced code.
-    pub enhanced: Enhanced,
-    /// The words of the reply.
-    pub text: String,
 }
 
 /// A session with one client, from the greeting to the end.
 #[derive(Debug)]
-#[allow(dead_code)]
 pub struct Session<R> {
     config: Arc<Config>,
     out: Vec<u8>,
+    state: State,
+    /// What goes to the driver before anything more is consumed.
+    queue: VecDeque<Output<'static>>,
+    lines: Lines,
+    /// `None` before HELO; then whether it was EHLO.
+    extended: Option<bool>,
+    helo: String,
+    tls: bool,
+    account: Option<String>,
+    transaction: Option<Transaction>,
+    /// The message of the transaction: from DATA or the first BDAT to its reply.
+    message: Option<Message>,
+    errors: u32,
+    draining: bool,
     receipt: PhantomData<fn(R)>,
 }
 
-#[allow(clippy::unimplemented, unused_variables, missing_docs)]
 impl<R: fmt::Display> Session<R> {
     /// A session whose first output is the greeting.
     pub fn new(config: Arc<Config>) -> Self {
-        Session { config, out: Vec::new(), receipt: PhantomData }
+        let tls = config.tls == Tls::Active;
+        Session {
+            config,
+            out: Vec::new(),
+            state: State::Greeting,
+            queue: VecDeque::new(),
+            lines: Lines::default(),
+            extended: None,
+            helo: String::new(),
+            tls,
+            account: None,
+            transaction: None,
+            message: None,
+            errors: 0,
+            draining: false,
+            receipt: PhantomData,
+        }
     }
 
     /// A session that only says why it refuses (421, 550 or 554) and closes.
     pub fn refusing(config: Arc<Config>, status: &Status) -> Self {
-        unimplemented!()
-    }
-
-    /// Does the next step with the octets that the driver has. Octets that were not taken must be passed again, in front of what came
-    /// since; the driver's buffer must be able to hold [`MIN_BUFFER`] octets.
-    pub fn poll<'a>(&mut self, input: &'a [u8]) -> Step<'a> {
-        unimplemented!()
-    }
-
-    /// Takes what the driver found out. What answers no open question is ignored.
-    pub fn handle(&mut self, input: Input<R>) {
-        unimplemented!()
+        let mut session = Session::new(config);
+        session.say(&Reply::from(status));
+        session.close();
+        session
     }
 
     /// The octets to write to the client, in order; the driver takes them from the front (mostly: writes all, then clears).
@@ -228,29 +162,120 @@ impl<R: fmt::Display> Session<R> {
 
     /// The transaction under way: from the accepted MAIL until the reply to the message.
     pub fn transaction(&self) -> Option<&Transaction> {
-        unimplemented!()
+        self.transaction.as_ref()
     }
 
     /// The argument of the last EHLO or HELO, printable; empty before one.
     pub fn helo(&self) -> &str {
-        unimplemented!()
+        &self.helo
     }
 
     /// How the client speaks, for the trace header.
     pub fn protocol(&self) -> Protocol {
-        unimplemented!()
+        Protocol {
+            extended: self.extended == Some(true),
+            tls: self.tls,
+            auth: self.account.is_some(),
+            utf8: self.transaction.as_ref().is_some_and(|transaction| transaction.mail.utf8),
+            local: false,
+        }
     }
 
     /// The account that authenticated.
     pub fn account(&self) -> Option<&str> {
-        unimplemented!()
+        self.account.as_deref()
     }
 
     /// Whether the session is under TLS.
     pub fn is_tls(&self) -> bool {
-        unimplemented!()
+        self.tls
+    }
+
+    /// Takes what the driver found out. What answers no open question is ignored.
+    pub fn handle(&mut self, input: Input<R>) {
+        match input {
+            Input::Answer(status) => self.answer(status),
+            Input::Authenticated { account } => self.authenticated(account),
+            Input::Content(verdict) => self.content(&verdict),
+            Input::Committed(receipt) => self.committed(receipt),
+            Input::Broken(status) => self.broken(&status),
+            Input::TlsStarted => self.tls_started(),
+            Input::Drain => self.draining = true,
+            Input::Timeout => self.abandon(Some(Reply::new(421, 4, 2, "You are too slow; closing the connection"))),
+            Input::Eof => self.abandon(None),
+        }
+    }
+
+    fn answer(&mut self, status: Status) {
+        if !matches!(self.state, State::Asked(ref question) if !matches!(question, Question::Content)) {
+            return;
+        }
+        match std::mem::replace(&mut self.state, State::Command) {
+            State::Asked(Question::Mail(mail)) => self.mail_answered(mail, &status),
+            State::Asked(Question::Rcpt(recipient)) => self.rcpt_answered(recipient, &status),
+            State::Asked(Question::Auth) => self.auth_refused(&status),
+            _ => self.tell(Reply::from(&status)),
+        }
+    }
+
+    /// The connection is over, in the middle of whatever it was.
+    fn abandon(&mut self, last_words: Option<Reply>) {
+        if matches!(self.state, State::Closed) {
+            return;
+        }
+        // What the driver has not been told yet need not be told any more: the answer would find nobody.
+        self.queue.clear();
+        self.drop_message();
+        if let Some(reply) = last_words {
+            self.refuse("", reply);
+        }
+        self.close();
+    }
+
+    /// Ends the transaction, if there is one.
+    fn reset(&mut self) {
+        self.drop_message();
+        self.transaction = None;
+    }
+
+    fn ask(&mut self, question: Question, ask: Ask) {
+        self.state = State::Asked(question);
+        self.queue.push_back(Output::Ask(ask));
+    }
+
+    fn say(&mut self, reply: &Reply) {
+        print::reply(&mut self.out, reply);
+    }
+
+    /// A reply that the driver decided on. 421 ends the session (RFC 5321 §3.8).
+    fn tell(&mut self, reply: Reply) {
+        self.say(&reply);
+        if reply.code == 421 {
+            self.reset();
+            self.close();
+        }
+    }
+
+    /// A reply that an administrator wants to read of, too.
+    fn refuse(&mut self, stage: &'static str, reply: Reply) {
+        self.say(&reply);
+        let Reply { code, enhanced, text } = reply;
+        self.queue.push_back(Output::Refused(Refusal { stage, code, enhanced, text: text.into_owned() }));
+    }
+
+    /// A reply to a bad command. Too many of them end the session (R1.14).
+    fn complain(&mut self, reply: Reply) {
+        self.say(&reply);
+        self.errors += 1;
+        if self.errors >= self.config.max_errors {
+            self.refuse("", Reply::new(421, 7, 0, "Too many errors; closing the connection"));
+            self.reset();
+            self.close();
+        }
+    }
+
+    fn close(&mut self) {
+        self.state = State::Closed;
+        self.queue.push_back(Output::Close);
     }
 }
-
-/// Octets that a driver's buffer must be able to hold: the longest line that is taken whole, and then some.
-pub const MIN_BUFFER: usize = 16 * 1024;
