@@ -5,6 +5,7 @@
 
 mod address;
 mod envelope;
+mod notification;
 mod queue_id;
 mod status;
 mod time;
@@ -12,6 +13,7 @@ mod trace;
 
 pub use address::{Address, AddressError, Domain, ReversePath};
 pub use envelope::{BodyType, Envelope, Notify, Peer, Protocol, Recipient, Return, Trust};
+pub use notification::{MAX_RETURNED, Notification, NotificationKind, notification_message_id};
 pub use queue_id::{QueueId, QueueIdError};
 pub use status::{By, Class, Enhanced, Status};
 pub use time::Timestamp;
