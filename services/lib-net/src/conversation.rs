@@ -21,6 +21,9 @@ use std::time::Duration;
 
 use lib_mail::Peer;
 
+/// Why a client was turned away before a conversation began; its `Display` is the cause in words, for the log.
+pub use lib_policy::Turned as Refusal;
+
 use crate::bounds::Bounds;
 use crate::listen::Port;
 use crate::tls::TlsInfo;
@@ -133,28 +136,6 @@ pub struct Arrival {
     pub tls: Option<TlsInfo>,
 }
 
-/// Why a client was turned away before a conversation began.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Refusal {
-    /// All sessions that the service may hold are taken.
-    Full,
-    /// This address (or its network) holds as many sessions as it may.
-    AddressConcurrency,
-    /// This address (or its network) came too often within the period.
-    AddressRate,
-}
-
-impl Refusal {
-    /// The cause in words, for the log.
-    pub fn words(self) -> &'static str {
-        match self {
-            Refusal::Full => "too many sessions in all",
-            Refusal::AddressConcurrency => "too many sessions of one address",
-            Refusal::AddressRate => "connections of one address come too fast",
-        }
-    }
-}
-
 /// A protocol on a port: makes the conversations and says what clients are told that cannot have one.
 pub trait Service: Send + Sync + 'static {
     /// The session of one client.
@@ -169,6 +150,6 @@ pub trait Service: Send + Sync + 'static {
     /// A client was refused; `times` counts those of this cause and address since the last call. Called at a bounded rate, so it may log.
     fn refused(&self, peer: Peer, why: Refusal, times: u64);
 
-    /// The limits in force now.
-    fn bounds(&self) -> Arc<Bounds>;
+    /// The time limits in force now; a session keeps those it began with.
+    fn bounds(&self) -> Bounds;
 }

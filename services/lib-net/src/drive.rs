@@ -7,7 +7,6 @@
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -33,7 +32,7 @@ thread_local! {
 #[derive(Debug, Clone)]
 pub(crate) struct Surroundings {
     pub(crate) certificates: Certificates,
-    pub(crate) bounds: Arc<Bounds>,
+    pub(crate) bounds: Bounds,
     pub(crate) drain: Drain,
 }
 

@@ -1,73 +1,66 @@
-//! Who is let in: counts of sessions in all and by address, and the rate of an address's connections.
+//! Who is let in, and how often a refusal is worth a line in the log.
 //!
-//! An address counts with its network: IPv4 as it is, IPv6 by its /64, because one host holds all of that.
+//! The counting is `lib-policy`'s; here are its clock, its lock, and the place that a session gives back when it ends, however it ends.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use lib_policy::{Limiter, Limits};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::bounds::Bounds;
 use crate::conversation::Refusal;
 
-/// Addresses that are remembered at once. Where more come, those without a session are forgotten: a limit then lets in too many rather
-/// than memory grow.
-const MAX_ADDRESSES: usize = 16 * 1024;
-
-/// Refusals of one cause are reported at most this often, for each address at most once.
+/// Refusals of one cause are reported in periods of this length:
 const REPORT_PERIOD: Duration = Duration::from_secs(60);
-/// Reports within a period, over all addresses of a cause.
-const REPORTS: u32 = 10;
+/// so many at most in each,
+const REPORTS: usize = 10;
 
-/// The counts of one service in one process.
+/// The sessions of one service in one process.
 #[derive(Debug)]
 pub struct Gate {
-    counts: Mutex<Counts>,
-    sessions: watch::Sender<usize>,
-}
-
-#[derive(Debug, Default)]
-struct Counts {
-    addresses: HashMap<IpAddr, Address>,
-    reports: HashMap<Refusal, Reports>,
-}
-
-#[derive(Debug, Default)]
-struct Address {
-    sessions: u32,
-    /// Connections since `since`, and in the period before it: together a sliding count.
-    arrivals: u32,
-    arrivals_before: u32,
-    since: Option<Instant>,
+    limiter: Mutex<Limiter>,
+    reports: Mutex<HashMap<Refusal, Reports>>,
+    sessions: watch::Sender<u32>,
+    opened: Instant,
 }
 
 #[derive(Debug)]
 struct Reports {
     since: Instant,
-    made: u32,
-    /// Refusals not reported yet.
+    /// Those reported within the period: an address only once.
+    told: Vec<IpAddr>,
+    /// Refusals since the last report.
     held: u64,
-    last: IpAddr,
 }
 
 /// A session's place; given back when dropped.
 #[derive(Debug)]
 pub struct Place {
     gate: Arc<Gate>,
-    network: Option<IpAddr>,
+    address: IpAddr,
 }
 
 impl Gate {
-    /// Nobody is in.
-    pub fn new() -> Arc<Gate> {
-        Arc::new(Gate { counts: Mutex::default(), sessions: watch::Sender::new(0) })
+    /// Nobody is in yet.
+    pub fn new(limits: Limits) -> Arc<Gate> {
+        Arc::new(Gate {
+            limiter: Mutex::new(Limiter::new(limits)),
+            reports: Mutex::default(),
+            sessions: watch::Sender::new(0),
+            opened: Instant::now(),
+        })
+    }
+
+    /// Puts other limits into force. Those who are in may stay.
+    pub fn set_limits(&self, limits: Limits) {
+        lock(&self.limiter).set_limits(limits);
     }
 
     /// Sessions now.
-    pub fn sessions(&self) -> usize {
+    pub fn sessions(&self) -> u32 {
         *self.sessions.borrow()
     }
 
@@ -81,94 +74,74 @@ impl Gate {
     ///
     /// # Errors
     /// The limit that it met.
-    pub fn enter(self: &Arc<Self>, address: IpAddr, bounds: &Bounds) -> Result<Place, Refusal> {
-        let network = (!bounds.is_exempt(address)).then(|| network(address));
-        let mut counts = self.lock();
-        if let Some(network) = network {
-            counts.admit(network, bounds, Instant::now())?;
-        }
-        if self.sessions() >= bounds.sessions {
-            return Err(Refusal::Full);
-        }
+    pub fn enter(self: &Arc<Self>, address: IpAddr) -> Result<Place, Refusal> {
+        lock(&self.limiter).enter(address, self.opened.elapsed())?;
         self.sessions.send_modify(|sessions| *sessions += 1);
-        if let Some(network) = network {
-            counts.addresses.entry(network).or_default().sessions += 1;
-        }
-        Ok(Place { gate: self.clone(), network })
+        Ok(Place { gate: self.clone(), address })
     }
 
     /// Whether a refusal is to be reported now, and how many it stands for; `None` where enough was said lately.
     pub fn report(&self, address: IpAddr, why: Refusal) -> Option<u64> {
-        let (now, network) = (Instant::now(), network(address));
-        let mut counts = self.lock();
-        let reports = counts.reports.entry(why).or_insert(Reports { since: now, made: 0, held: 0, last: network });
+        let now = Instant::now();
+        let mut reports = lock(&self.reports);
+        let reports = reports.entry(why).or_insert_with(|| Reports { since: now, told: Vec::new(), held: 0 });
         if now.duration_since(reports.since) >= REPORT_PERIOD {
-            (reports.since, reports.made) = (now, 0);
+            reports.since = now;
+            reports.told.clear();
         }
         reports.held += 1;
-        let repeated = reports.made > 0 && reports.last == network;
-        if repeated || reports.made >= REPORTS {
+        if reports.told.len() >= REPORTS || reports.told.contains(&address) {
             return None;
         }
-        reports.made += 1;
-        reports.last = network;
+        reports.told.push(address);
         Some(std::mem::take(&mut reports.held))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Counts> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Counts {
-    fn admit(&mut self, network: IpAddr, bounds: &Bounds, now: Instant) -> Result<(), Refusal> {
-        if self.addresses.len() >= MAX_ADDRESSES {
-            self.addresses.retain(|_, address| address.sessions > 0);
-        }
-        let address = self.addresses.entry(network).or_default();
-        if bounds.connections_per_address > 0 && address.arrive(bounds.rate_period, now) > bounds.connections_per_address {
-            return Err(Refusal::AddressRate);
-        }
-        if bounds.sessions_per_address > 0 && address.sessions >= bounds.sessions_per_address {
-            return Err(Refusal::AddressConcurrency);
-        }
-        Ok(())
-    }
-}
-
-impl Address {
-    /// Counts one connection, and gives how many came within the last `period`, this one included. What lies in the period before
-    /// counts by the share of it that the sliding window still covers.
-    fn arrive(&mut self, period: Duration, now: Instant) -> u32 {
-        let period = period.max(Duration::from_millis(1));
-        let age = now.duration_since(*self.since.get_or_insert(now));
-        if age >= period {
-            self.arrivals_before = if age < 2 * period { self.arrivals } else { 0 };
-            self.arrivals = 0;
-            self.since = Some(now);
-        }
-        let age = now.duration_since(self.since.unwrap_or(now));
-        self.arrivals = self.arrivals.saturating_add(1);
-        let covered = 1.0 - age.as_secs_f64() / period.as_secs_f64();
-        self.arrivals + (f64::from(self.arrivals_before) * covered) as u32
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Some(network) = self.network {
-            let mut counts = self.gate.lock();
-            if let Some(address) = counts.addresses.get_mut(&network) {
-                address.sessions = address.sessions.saturating_sub(1);
-            }
-        }
+        lock(&self.gate.limiter).leave(self.address, self.gate.opened.elapsed());
         self.gate.sessions.send_modify(|sessions| *sessions = sessions.saturating_sub(1));
     }
 }
 
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use lib_policy::Turned;
+
+    use super::*;
+
+    fn gate() -> Arc<Gate> {
+        let window = Duration::from_secs(60);
+        Gate::new(Limits { sessions: 2, sessions_per_address: 1, connections: 0, window, exempt: Vec::new() })
+    }
+
+    #[tokio::test]
+    async fn a_place_is_given_back_however_it_ends() {
+        let gate = gate();
+        let (a, b): (IpAddr, IpAddr) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
+        let place = gate.enter(a).unwrap();
+        assert_eq!(gate.enter(a).unwrap_err(), Turned::SessionsPerAddress);
+        let other = gate.enter(b).unwrap();
+        assert_eq!((gate.sessions(), gate.enter(a).unwrap_err()), (2, Turned::Sessions));
+        drop(place);
+        gate.enter(a).unwrap();
+        drop(other);
+        gate.emptied().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_of_refusals_is_a_few_lines() {
+        let gate = gate();
+        let address = |last: u8| IpAddr::from([192, 0, 2, last]);
+        let told: Vec<_> = (0..200).map(|n| gate.report(address(n % 20), Turned::Rate)).collect();
+        assert_eq!(told.iter().flatten().count(), REPORTS);
+        assert_eq!(gate.report(address(0), Turned::Sessions), Some(1));
+        tokio::time::advance(REPORT_PERIOD).await;
+        assert_eq!(gate.report(address(0), Turned::Rate), Some(191));
     }
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lib_record::{Event, RoleName, What, json_line};
+use lib_record::{Event, What, json_line};
 
 /// Events that wait for the writer, at most: some megabytes.
 const MAX_WAITING: usize = 16 * 1024;
@@ -136,25 +136,12 @@ fn render(events: &[Event], dropped: u64, text: &mut Vec<u8>) {
     }
 }
 
-/// The name of a role in events.
-pub fn role_name(role: crate::role::RoleName) -> RoleName {
-    use crate::role::RoleName as Role;
-    match role {
-        Role::SmtpIn => RoleName::SmtpIn,
-        Role::Submission => RoleName::Submission,
-        Role::Deliver => RoleName::Deliver,
-        Role::RelayOut => RoleName::RelayOut,
-        Role::Pop3 => RoleName::Pop3,
-        Role::Auth => RoleName::Auth,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
 
     use lib_mail::Timestamp;
-    use lib_record::from_json;
+    use lib_record::{RoleName, from_json};
 
     use super::*;
 

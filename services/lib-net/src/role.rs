@@ -74,6 +74,20 @@ impl RoleName {
     }
 }
 
+/// The same role as the author of an event.
+impl From<RoleName> for lib_record::RoleName {
+    fn from(role: RoleName) -> Self {
+        match role {
+            RoleName::SmtpIn => Self::SmtpIn,
+            RoleName::Submission => Self::Submission,
+            RoleName::Deliver => Self::Deliver,
+            RoleName::RelayOut => Self::RelayOut,
+            RoleName::Pop3 => Self::Pop3,
+            RoleName::Auth => Self::Auth,
+        }
+    }
+}
+
 impl std::fmt::Display for RoleName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(self.as_str())

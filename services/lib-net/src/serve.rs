@@ -97,7 +97,7 @@ impl<S: Service> Door<S> {
 
     fn receive(self: Arc<Self>, stream: TcpStream, peer: Peer) {
         let bounds = self.service.bounds();
-        match self.gate.enter(peer.address().ip(), &bounds) {
+        match self.gate.enter(peer.address().ip()) {
             Ok(place) => {
                 let around = Surroundings { certificates: self.certificates.clone(), bounds, drain: self.drain.clone() };
                 tokio::spawn(self.converse(stream, peer, around, place));

@@ -1,5 +1,6 @@
 //! The driver over real sockets, with a toy protocol: what a client meets that is slow, greedy, silent, or wants TLS.
 
+#[cfg(test)]
 mod toy;
 
 use std::time::{Duration, Instant};
@@ -110,12 +111,12 @@ async fn a_client_that_goes_away_is_noticed() {
 
 #[tokio::test]
 async fn too_many_sessions_of_an_address_are_refused_and_reported_once() {
-    let server = Server::start(TlsMode::None, |service| service.bounds.sessions_per_address = 2);
+    let server = Server::start(TlsMode::None, |service| service.limits.sessions_per_address = 2);
     let held = [server.connect_greeted().await, server.connect_greeted().await];
     for _ in 0..5 {
-        assert_eq!(server.connect().await.rest().await, b"no: AddressConcurrency\n");
+        assert_eq!(server.connect().await.rest().await, b"no: SessionsPerAddress\n");
     }
-    assert_eq!(server.reports(), [(Refusal::AddressConcurrency, 1)]);
+    assert_eq!(server.reports(), [(Refusal::SessionsPerAddress, 1)]);
     drop(held);
     while server.gate.sessions() > 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -126,13 +127,13 @@ async fn too_many_sessions_of_an_address_are_refused_and_reported_once() {
 #[tokio::test]
 async fn connections_that_come_too_fast_are_refused_until_the_period_is_over() {
     let server = Server::start(TlsMode::None, |service| {
-        service.bounds.connections_per_address = 3;
-        service.bounds.rate_period = Duration::from_millis(400);
+        service.limits.connections = 3;
+        service.limits.window = Duration::from_millis(400);
     });
     for _ in 0..3 {
         drop(server.connect_greeted().await);
     }
-    assert_eq!(server.connect().await.rest().await, b"no: AddressRate\n");
+    assert_eq!(server.connect().await.rest().await, b"no: Rate\n");
     tokio::time::sleep(Duration::from_millis(900)).await;
     server.connect_greeted().await;
 }
@@ -140,13 +141,13 @@ async fn connections_that_come_too_fast_are_refused_until_the_period_is_over() {
 #[tokio::test]
 async fn an_exempt_address_meets_only_the_limit_of_all() {
     let server = Server::start(TlsMode::None, |service| {
-        service.bounds.sessions = 3;
-        service.bounds.sessions_per_address = 1;
-        service.bounds.connections_per_address = 1;
-        service.bounds.exempt = vec!["127.0.0.0/8".parse().unwrap()];
+        service.limits.sessions = 3;
+        service.limits.sessions_per_address = 1;
+        service.limits.connections = 1;
+        service.limits.exempt = vec!["127.0.0.0/8".parse().unwrap()];
     });
     let held = [server.connect_greeted().await, server.connect_greeted().await, server.connect_greeted().await];
-    assert_eq!(server.connect().await.rest().await, b"no: Full\n");
+    assert_eq!(server.connect().await.rest().await, b"no: Sessions\n");
     drop(held);
 }
 

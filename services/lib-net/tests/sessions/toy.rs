@@ -13,6 +13,7 @@ use lib_net::gate::Gate;
 use lib_net::listen::{Listener, Port, TlsMode};
 use lib_net::serve::serve;
 use lib_net::tls::{Certificates, TlsInfo};
+use lib_policy::Limits;
 use lib_settings::CertificateText;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -119,6 +120,7 @@ impl Toy {
 
 pub(crate) struct ToyService {
     pub(crate) bounds: Bounds,
+    pub(crate) limits: Limits,
     pub(crate) patience: Duration,
     ends: mpsc::UnboundedSender<End>,
     refused: Mutex<Vec<(Refusal, u64)>>,
@@ -148,8 +150,8 @@ impl Service for ToyService {
         self.refused.lock().unwrap().push((why, times));
     }
 
-    fn bounds(&self) -> Arc<Bounds> {
-        Arc::new(self.bounds.clone())
+    fn bounds(&self) -> Bounds {
+        self.bounds
     }
 }
 
@@ -168,13 +170,21 @@ impl Server {
     pub(crate) fn start(tls: TlsMode, change: impl FnOnce(&mut ToyService)) -> Server {
         let (sender, ends) = mpsc::unbounded_channel();
         let bounds = Bounds { grace: Duration::from_millis(300), write: Duration::from_millis(500), ..Bounds::default() };
-        let mut service = ToyService { bounds, patience: Duration::from_secs(20), ends: sender, refused: Mutex::default() };
+        let limits = Limits {
+            sessions: 1000,
+            sessions_per_address: 0,
+            connections: 0,
+            window: Duration::from_secs(60),
+            exempt: Vec::new(),
+        };
+        let mut service =
+            ToyService { bounds, limits, patience: Duration::from_secs(20), ends: sender, refused: Mutex::default() };
         change(&mut service);
         let service = Arc::new(service);
         let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
         let listener = Listener { port: Arc::new(Port { name: "toy".into(), tls, role: "toy".into() }), socket };
-        let (drain, gate) = (Drain::new(), Gate::new());
+        let (drain, gate) = (Drain::new(), Gate::new(service.limits.clone()));
         let serving = serve(service.clone(), vec![listener], certificates(), drain.clone(), gate.clone());
         let running = tokio::spawn(async move { serving.await.unwrap() });
         Server { address, drain, gate, ends, running, service }
