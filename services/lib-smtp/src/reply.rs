@@ -114,7 +114,7 @@ impl ReplyReader {
     }
 
     /// The next whole reply; `None` where more octets are needed. Replies before an error come first.
-    pub fn next(&mut self) -> Result<Option<Reply>, ReplyError> {
+    pub fn take(&mut self) -> Result<Option<Reply>, ReplyError> {
         match (self.ready.pop_front(), self.failed) {
             (Some(reply), _) => Ok(Some(reply)),
             (None, Some(error)) => Err(error),
@@ -215,7 +215,7 @@ mod tests {
     fn drain(reader: &mut ReplyReader) -> (Vec<Reply>, Option<ReplyError>) {
         let mut replies = Vec::new();
         loop {
-            match reader.next() {
+            match reader.take() {
                 Ok(Some(reply)) => replies.push(reply),
                 Ok(None) => return (replies, None),
                 Err(error) => return (replies, Some(error)),

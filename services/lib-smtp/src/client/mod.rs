@@ -26,7 +26,9 @@
 mod body;
 mod capabilities;
 mod command;
+mod config;
 mod connect;
+mod stage;
 #[cfg(test)]
 mod tests;
 mod transaction;
@@ -36,53 +38,12 @@ use std::collections::VecDeque;
 use lib_mail::{By, Enhanced, Recipient, Return, ReversePath, Status, Timestamp};
 
 pub use capabilities::Capabilities;
+pub use config::{Config, Login, TlsMode};
 use connect::AuthStep;
+pub use stage::{Stage, Wait};
 use transaction::Progress;
 
 use crate::reply::{Reply, ReplyReader};
-
-/// What a connection is to be like.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// Our name for EHLO: a host name, or an address literal.
-    pub helo: String,
-    /// The peer as [`By::Remote`] names it: `mx1.example.net [192.0.2.1]`.
-    pub peer: String,
-    /// When to use TLS.
-    pub tls: TlsMode,
-    /// The login for a smart host.
-    pub login: Option<Login>,
-}
-
-/// When a connection uses TLS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TlsMode {
-    /// Never, even where it is offered.
-    Never,
-    /// Where the peer offers STARTTLS.
-    Offered,
-    /// Always by STARTTLS; a peer that does not offer it gets no mail.
-    Required,
-    /// TLS was up before the banner (port 465).
-    Implicit,
-}
-
-/// Name and password for AUTH.
-#[derive(Clone)]
-pub struct Login {
-    /// The user.
-    pub user: String,
-    /// The password.
-    pub password: String,
-    /// Whether the password may go out without TLS.
-    pub without_tls: bool,
-}
-
-impl std::fmt::Debug for Login {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Login({})", self.user)
-    }
-}
 
 /// What is in a message: found by reading it, never by what was declared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -148,53 +109,6 @@ pub enum Output {
     Done(Done),
     /// Close the connection; nothing else is of use.
     Closed(Closed),
-}
-
-/// How long to wait is the driver's to know: by stage, and anew whenever `replies` changes (RFC 5321 §4.5.3.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wait {
-    /// What the next reply answers.
-    pub stage: Stage,
-    /// Replies taken so far.
-    pub replies: u32,
-}
-
-/// What the next reply answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the variants are the commands they name")]
-pub enum Stage {
-    Banner,
-    Hello,
-    StartTls,
-    Auth,
-    Idle,
-    Mail,
-    Recipient,
-    Data,
-    Body,
-    FinalDot,
-    Reset,
-    Quit,
-}
-
-impl Stage {
-    /// `Connection lost with … while …`
-    fn doing(self) -> &'static str {
-        match self {
-            Stage::Banner => "waiting for the greeting",
-            Stage::Hello => "sending EHLO",
-            Stage::StartTls => "starting TLS",
-            Stage::Auth => "logging in",
-            Stage::Idle => "idle",
-            Stage::Mail => "sending MAIL",
-            Stage::Recipient => "sending RCPT",
-            Stage::Data => "sending DATA",
-            Stage::Body => "sending the message",
-            Stage::FinalDot => "waiting for the answer to the message",
-            Stage::Reset => "sending RSET",
-            Stage::Quit => "sending QUIT",
-        }
-    }
 }
 
 /// The end of a transaction.
@@ -316,7 +230,7 @@ impl Client {
     fn octets(&mut self, octets: &[u8], now: Timestamp) {
         self.reader.push(octets);
         while !matches!(self.state, State::Closed(_) | State::Handshake) {
-            match self.reader.next() {
+            match self.reader.take() {
                 Ok(Some(reply)) => self.reply(&reply, now),
                 Ok(None) => return,
                 Err(error) => return self.nonsense(&format!("it {error}"), now),

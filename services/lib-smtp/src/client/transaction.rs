@@ -243,7 +243,7 @@ impl Progress {
     fn mail_replied(&mut self, reply: &Reply, said: &Status) -> bool {
         if reply.is_success() {
             self.open_at_server = true;
-        } else {
+        } else if reply.is_refusal() {
             self.settle(&Fate::Open, said);
         }
         reply.is_success() || reply.is_refusal()
@@ -259,11 +259,12 @@ impl Progress {
             }
             _ => Fate::Settled(said),
         };
+        let in_step = reply.is_success() || reply.is_refusal();
         // After a refused MAIL the replies to what was sent behind it say nothing new.
-        if let Some(open) = self.fates.get_mut(index).filter(|fate| **fate == Fate::Open) {
+        if let Some(open) = self.fates.get_mut(index).filter(|open| in_step && **open == Fate::Open) {
             *open = fate;
         }
-        reply.is_success() || reply.is_refusal()
+        in_step
     }
 
     fn message_replied(&mut self, reply: &Reply, said: &Status) -> bool {
