@@ -1,7 +1,9 @@
 //! A seeded load: many sessions at once, every message with a token of its own, every reply entered into the ledger.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::ledger::{FIELD, Ledger, Line, Told};
@@ -100,7 +102,43 @@ pub fn message(token: &str, size: usize) -> Vec<u8> {
     text
 }
 
+/// A load that runs beside the scenario until it is ended.
+#[derive(Debug)]
+pub struct Flow {
+    ledger: Arc<Ledger>,
+    stop: Arc<AtomicBool>,
+    worker: JoinHandle<Report>,
+}
+
+impl Flow {
+    /// The books so far.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Waits until `more` messages were accepted from now on.
+    pub fn wait_accepted(&self, more: usize, patience: Duration) -> crate::Result<()> {
+        let target = self.ledger.accepted() + more;
+        crate::wait::wait_until(&format!("{more} more messages accepted"), patience, || self.ledger.accepted() >= target)
+    }
+
+    /// Ends the load after the messages under way; its books and its report.
+    pub fn end(self) -> crate::Result<(Arc<Ledger>, Report)> {
+        self.stop.store(true, Ordering::Relaxed);
+        let report = self.worker.join().map_err(|_| anyhow::anyhow!("the load panicked"))?;
+        Ok((self.ledger, report))
+    }
+}
+
 impl Load {
+    /// Runs beside the scenario until the flow is ended.
+    pub fn start(self) -> Flow {
+        let (ledger, stop) = (Arc::new(Ledger::default()), Arc::new(AtomicBool::new(false)));
+        let (books, ended) = (Arc::clone(&ledger), Arc::clone(&stop));
+        let worker = std::thread::spawn(move || self.run(&books, &ended));
+        Flow { ledger, stop, worker }
+    }
+
     /// Runs to the end, or until `stop` is set. Every message started is entered into `ledger`.
     pub fn run(&self, ledger: &Ledger, stop: &AtomicBool) -> Report {
         let next = AtomicUsize::new(0);

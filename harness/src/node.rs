@@ -147,6 +147,16 @@ impl Plan {
 
     /// Makes directory, settings and accounts, but starts nothing.
     pub fn make(self) -> Result<Node> {
+        let node = self.adopt()?;
+        for (user, password) in &node.plan.accounts {
+            let address = format!("{user}@{}", node.plan.domain);
+            node.cli_with(&["account", "add", &address, "--password-stdin"], format!("{password}\n").as_bytes())?.ok()?;
+        }
+        Ok(node)
+    }
+
+    /// Makes directory and settings, but no account and starts nothing: for a directory that has its data already.
+    pub fn adopt(self) -> Result<Node> {
         let temporary = match self.dir {
             Some(_) => None,
             None => Some(tempfile::Builder::new().prefix(&format!("bongsu-{}-", self.name)).tempdir()?),
@@ -163,12 +173,7 @@ impl Plan {
             Some(binary) => binary.clone(),
             None => binary()?,
         };
-        let node = Node { plan: self, dir, binary, child: None, log: Arc::default(), _temporary: temporary };
-        for (user, password) in &node.plan.accounts {
-            let address = format!("{user}@{}", node.plan.domain);
-            node.cli_with(&["account", "add", &address, "--password-stdin"], format!("{password}\n").as_bytes())?.ok()?;
-        }
-        Ok(node)
+        Ok(Node { plan: self, dir, binary, child: None, log: Arc::default(), _temporary: temporary })
     }
 }
 

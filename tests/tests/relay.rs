@@ -1,0 +1,268 @@
+//! Mail for elsewhere: next hop, retry, return, and who may.
+
+use std::time::Duration;
+
+use bongsu_harness::dns::Dns;
+use bongsu_harness::node::{Node, Plan, free_address, port};
+use bongsu_harness::peer::Peer;
+use bongsu_harness::smtp::Smtp;
+use bongsu_harness::wait::{wait_for, wait_until};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A node `a` that relays for `peer.example` over `dns`, with an account `minji`.
+fn relaying(dns: &Dns, more: &str) -> Plan {
+    let mut plan = Plan::new("a", &["minji"]).with(&format!(
+        "relay.nameservers = [\"{}\"]\nrelay.port = {}\nrelay.allow_loopback = true\n{more}",
+        dns.address(),
+        port::MX
+    ));
+    plan.relay_domains = vec!["peer.example".into()];
+    plan
+}
+
+fn dns() -> Dns {
+    Dns::start("127.0.0.1".parse().unwrap()).unwrap()
+}
+
+fn peer(dns: &Dns, keywords: &[&str]) -> Peer {
+    let address = std::net::IpAddr::V4(free_address());
+    dns.mx("peer.example", 10, "mx.peer.example").unwrap();
+    dns.host("mx.peer.example", address).unwrap();
+    Peer::start(address, port::MX, keywords).unwrap()
+}
+
+fn hello(node: &Node) -> Smtp {
+    let mut smtp = node.smtp().unwrap();
+    smtp.command("EHLO client.example").unwrap().expect(250).unwrap();
+    smtp
+}
+
+/// The only bounce in the mailbox of minji.
+fn bounce(node: &Node) -> String {
+    wait_for("a notification for minji", PATIENCE, || {
+        let mut pop = node.pop("minji")?;
+        let text = if pop.stat()?.0 == 1 { Some(String::from_utf8_lossy(&pop.retr(1)?).into_owned()) } else { None };
+        pop.quit()?;
+        Ok(text)
+    })
+    .unwrap_or_else(|error| panic!("{error:#}\n{}", node.log_tail(30)))
+}
+
+/// R3.2: greylisted once, the message waits with its reason and goes out when the queue is run.
+#[test]
+fn a_deferred_message_waits_with_its_reason_and_goes_out_on_a_queue_run() {
+    let dns = dns();
+    let peer = peer(&dns, &["PIPELINING"]);
+    peer.answer("RCPT", 1, "451 4.7.1 greylisted, come back");
+    let node = relaying(&dns, "").start().unwrap();
+    hello(&node)
+        .transaction("minji@a.example", &["you@peer.example"], b"Subject: x\r\n\r\nhello\r\n")
+        .unwrap()
+        .expect(250)
+        .unwrap();
+    wait_until("the reason in mailq", PATIENCE, || {
+        node.cli(&["mailq"]).is_ok_and(|ran| ran.text.contains("greylisted, come back"))
+    })
+    .unwrap_or_else(|error| panic!("{error:#}\n{}", node.log_tail(30)));
+    assert!(peer.taken().is_empty());
+    node.cli(&["queue", "run"]).unwrap().ok().unwrap();
+    node.wait_empty(PATIENCE).unwrap();
+    let taken = peer.taken();
+    assert!(taken[0].message.ends_with(b"Subject: x\r\n\r\nhello\r\n"));
+    assert!(taken[0].message.starts_with(b"Received: "));
+}
+
+/// R3.2: a retry after 30 virtual minutes happens in seconds, on the same code path.
+#[test]
+fn thirty_virtual_minutes_pass_and_the_message_is_tried_again() {
+    let dns = dns();
+    let peer = peer(&dns, &[]);
+    peer.answer("RCPT", 1, "450 4.2.0 not now");
+    let clock = tempfile::NamedTempFile::new().unwrap();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64;
+    // Real milliseconds, virtual milliseconds, rate: the virtual clock runs with the real one at first.
+    let set = |virtual_now: u64, rate: u32| {
+        let real = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+        let next = clock.path().with_extension("next");
+        std::fs::write(&next, format!("{real} {virtual_now} {rate}\n")).unwrap();
+        std::fs::rename(&next, clock.path()).unwrap();
+    };
+    set(now, 1);
+    let settings = format!("testing.clock = \"{}\"\nqueue.retry = [\"30m\"]", clock.path().display());
+    let node = relaying(&dns, &settings).start().unwrap();
+    hello(&node)
+        .transaction("minji@a.example", &["you@peer.example"], b"Subject: x\r\n\r\nhello\r\n")
+        .unwrap()
+        .expect(250)
+        .unwrap();
+    wait_until("the first attempt", PATIENCE, || peer.commands().iter().any(|line| line.starts_with("RCPT"))).unwrap();
+    wait_until("the deferral", PATIENCE, || node.cli(&["mailq"]).is_ok_and(|ran| ran.text.contains("not now"))).unwrap();
+    set(now + 29 * 60_000, 1);
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(peer.taken().is_empty(), "29 minutes are not 30");
+    set(now + 31 * 60_000, 1);
+    // The rescan looks at least every 30 s of real time; a clock file makes it look each second.
+    wait_until("the second attempt", PATIENCE, || peer.taken().len() == 1)
+        .unwrap_or_else(|error| panic!("{error:#}\n{}", node.log_tail(30)));
+}
+
+/// R3.4: each recipient has its own fate: one relayed, one waits, one returned with the remote's words.
+#[test]
+fn each_recipient_has_its_own_fate() {
+    let dns = dns();
+    let peer = peer(&dns, &["PIPELINING", "ENHANCEDSTATUSCODES"]);
+    peer.answer("RCPT TO:<gone@", None, "550 5.1.1 nobody of that name");
+    peer.answer("RCPT TO:<slow@", None, "450 4.2.1 busy");
+    peer.answer("RCPT TO:<full@", None, "552 5.2.2 mailbox full");
+    let node = relaying(&dns, "").start().unwrap();
+    let recipients = ["good@peer.example", "gone@peer.example", "slow@peer.example", "full@peer.example"];
+    hello(&node).transaction("minji@a.example", &recipients, b"Subject: four\r\n\r\nhello\r\n").unwrap().expect(250).unwrap();
+    wait_until("the good one", PATIENCE, || peer.taken().len() == 1)
+        .unwrap_or_else(|error| panic!("{error:#}\n{}", node.log_tail(30)));
+    assert_eq!(peer.taken()[0].recipients, ["RCPT TO:<good@peer.example>"]);
+    let text = bounce(&node);
+    assert!(
+        text.contains("nobody of that name") && text.contains("Status: 5.1.1") && text.contains("gone@peer.example"),
+        "{text}"
+    );
+    assert!(!text.contains("good@peer.example") && text.contains("Return-Path: <>"), "{text}");
+    let waiting = wait_for("the two that wait", PATIENCE, || {
+        let text = node.cli(&["mailq"])?.text;
+        Ok((text.contains("slow@peer.example") && text.contains("full@peer.example") && text.contains("busy")).then_some(text))
+    })
+    .unwrap();
+    assert!(!waiting.contains("good@peer.example"), "{waiting}");
+}
+
+/// R3.1: the next MX takes over where the first does not answer; a null MX and a missing domain are final.
+#[test]
+fn the_next_mx_takes_over_and_no_mail_host_is_final() {
+    let dns = dns();
+    let second = peer(&dns, &[]);
+    dns.mx("peer.example", 5, "down.peer.example").unwrap();
+    dns.host("down.peer.example", std::net::IpAddr::V4(free_address())).unwrap();
+    dns.mx("null.peer.example", 0, ".").unwrap();
+    let node = relaying(&dns, "").start().unwrap();
+    let mut smtp = hello(&node);
+    smtp.transaction("minji@a.example", &["you@peer.example"], b"\r\nhi\r\n").unwrap().expect(250).unwrap();
+    wait_until("the second MX", PATIENCE, || second.taken().len() == 1)
+        .unwrap_or_else(|error| panic!("{error:#}\n{}", node.log_tail(30)));
+    smtp.transaction("minji@a.example", &["you@null.peer.example"], b"\r\nhi\r\n").unwrap().expect(250).unwrap();
+    let text = bounce(&node);
+    assert!(text.contains("Status: 5.1.10"), "{text}");
+}
+
+/// A hop without 8BITMIME: what is 8-bit comes back with 5.6.3, what is not goes through. Never silent 8-bit.
+#[test]
+fn eight_bit_mail_is_never_sent_to_a_hop_that_cannot_take_it() {
+    let dns = dns();
+    let seven = peer(&dns, &[]);
+    let node = relaying(&dns, "").start().unwrap();
+    let mut smtp = hello(&node);
+    smtp.transaction("minji@a.example", &["you@peer.example"], b"Subject: 7\r\n\r\nhi\r\n").unwrap().expect(250).unwrap();
+    wait_until("the plain one", PATIENCE, || seven.taken().len() == 1).unwrap();
+    smtp.command("MAIL FROM:<minji@a.example> BODY=8BITMIME").unwrap().expect(250).unwrap();
+    smtp.command("RCPT TO:<you@peer.example>").unwrap().expect(250).unwrap();
+    smtp.command("DATA").unwrap().expect(354).unwrap();
+    smtp.send(&bongsu_harness::smtp::stuffed("Subject: 8\r\n\r\n불\r\n".as_bytes())).unwrap();
+    smtp.reply().unwrap().expect(250).unwrap();
+    let text = bounce(&node);
+    assert!(text.contains("Status: 5.6.3"), "{text}");
+    assert_eq!(seven.taken().len(), 1);
+}
+
+/// The queue survives a stop and a kill of the whole node.
+#[test]
+fn the_queue_survives_a_restart() {
+    let dns = dns();
+    let peer = peer(&dns, &[]);
+    peer.answer("CONNECT", None, "421 4.3.2 closed");
+    let mut node = relaying(&dns, "").start().unwrap();
+    let mut smtp = hello(&node);
+    for number in 0..5 {
+        let message = format!("Subject: {number}\r\n\r\nhi\r\n");
+        smtp.transaction("minji@a.example", &["you@peer.example"], message.as_bytes()).unwrap().expect(250).unwrap();
+    }
+    wait_until("five deferred", PATIENCE, || node.cli(&["mailq"]).is_ok_and(|ran| ran.text.matches("closed").count() >= 5))
+        .unwrap_or_else(|error| panic!("{error:#}\n{}", node.log_tail(30)));
+    node.kill().unwrap();
+    node.start().unwrap();
+    assert_eq!(node.queue().unwrap().len(), 5);
+    assert_eq!(node.stop().unwrap(), 0);
+    peer.answer("CONNECT", None, "220 open again");
+    node.start().unwrap();
+    node.cli(&["queue", "run"]).unwrap().ok().unwrap();
+    wait_until("all five", PATIENCE, || peer.taken().len() == 5)
+        .unwrap_or_else(|error| panic!("{error:#}\n{}", node.log_tail(30)));
+}
+
+/// R3.6: hold, release, delete and bounce reach a waiting message.
+#[test]
+fn queue_commands_reach_a_waiting_message() {
+    let dns = dns();
+    let peer = peer(&dns, &[]);
+    peer.answer("CONNECT", None, "421 4.3.2 closed");
+    let node = relaying(&dns, "").start().unwrap();
+    let mut smtp = hello(&node);
+    let mut ids = Vec::new();
+    for number in 0..3 {
+        let message = format!("Subject: {number}\r\n\r\nhi\r\n");
+        let reply =
+            smtp.transaction("minji@a.example", &["you@peer.example"], message.as_bytes()).unwrap().expect(250).unwrap();
+        ids.push(reply.text().rsplit(' ').next().unwrap().to_owned());
+    }
+    wait_until("three deferred", PATIENCE, || node.cli(&["mailq"]).is_ok_and(|ran| ran.text.matches("closed").count() >= 3))
+        .unwrap();
+    node.cli(&["queue", "hold", &ids[0]]).unwrap().ok().unwrap();
+    node.cli(&["queue", "delete", &ids[1]]).unwrap().ok().unwrap();
+    node.cli(&["queue", "bounce", &ids[2]]).unwrap().ok().unwrap();
+    let text = bounce(&node);
+    assert!(text.contains("you@peer.example"), "{text}");
+    peer.answer("CONNECT", None, "220 open");
+    node.cli(&["queue", "run"]).unwrap().ok().unwrap();
+    wait_until("only the held one is left", PATIENCE, || node.queue().is_ok_and(|queue| queue.len() == 1)).unwrap();
+    assert!(peer.taken().is_empty());
+    node.cli(&["queue", "release", &ids[0]]).unwrap().ok().unwrap();
+    node.wait_empty(PATIENCE).unwrap();
+    assert!(peer.taken()[0].message.ends_with(b"Subject: 0\r\n\r\nhi\r\n"));
+    let unknown = node.cli(&["queue", "delete", "00000000000000000000"]).unwrap();
+    assert!(unknown.code != 0 && unknown.text.contains("00000000000000000000"), "{}", unknown.text);
+}
+
+/// R3.3: ETRN makes the queue of a relay domain run at once, towards its MX and never towards the asker.
+#[test]
+fn etrn_flushes_to_the_mx() {
+    let dns = dns();
+    let peer = peer(&dns, &[]);
+    peer.answer("RCPT", 1, "451 4.3.0 down");
+    let node = relaying(&dns, "").start().unwrap();
+    let mut smtp = hello(&node);
+    smtp.transaction("minji@a.example", &["you@peer.example"], b"\r\nhi\r\n").unwrap().expect(250).unwrap();
+    wait_until("the deferral", PATIENCE, || node.cli(&["mailq"]).is_ok_and(|ran| ran.text.contains("down"))).unwrap();
+    assert_eq!(smtp.command("ETRN other.example").unwrap().code, 459);
+    let reply = smtp.command("ETRN peer.example").unwrap();
+    assert!((250..=253).contains(&reply.code), "{} {}", reply.code, reply.text());
+    wait_until("the message at the MX", PATIENCE, || peer.taken().len() == 1)
+        .unwrap_or_else(|error| panic!("{error:#}\n{}", node.log_tail(30)));
+    assert_eq!(smtp.command("ETRN peer.example").unwrap().code, 458, "asked too often");
+}
+
+/// R3.4: a sender with an address that message libraries refuse still gets its bounce; a null sender gets none.
+#[test]
+fn an_odd_sender_gets_its_bounce_and_a_null_sender_gets_none() {
+    let dns = dns();
+    let peer = peer(&dns, &[]);
+    peer.answer("RCPT TO:<gone@", None, "550 5.1.1 no");
+    let node = relaying(&dns, "").start().unwrap();
+    let mut smtp = hello(&node);
+    smtp.transaction("a..b.@peer.example", &["gone@peer.example"], b"Subject: odd\r\n\r\nhi\r\n").unwrap().expect(250).unwrap();
+    smtp.transaction("", &["gone@peer.example"], b"Subject: null\r\n\r\nhi\r\n").unwrap().expect(250).unwrap();
+    wait_until("the bounce", PATIENCE, || !peer.taken().is_empty())
+        .unwrap_or_else(|error| panic!("{error:#}\n{}", node.log_tail(30)));
+    node.wait_empty(PATIENCE).unwrap();
+    let taken = peer.taken();
+    assert_eq!(taken.len(), 1, "one bounce, and none for a bounce");
+    assert_eq!(taken[0].recipients, ["RCPT TO:<a..b.@peer.example>"]);
+    assert!(taken[0].mail.starts_with("MAIL FROM:<>"));
+}
