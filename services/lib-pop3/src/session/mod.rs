@@ -247,9 +247,13 @@ impl<M: Maildrop> Session<M> {
         matches!(self.state, State::Transaction(_))
     }
 
-    /// No login and no maildrop: whoever stops now takes nothing from the client.
+    /// Whoever stops now takes no work from the client: it has not logged in, or has neither read nor deleted a message.
     pub fn is_at_rest(&self) -> bool {
-        matches!(self.state, State::Greeting | State::Authorization { .. } | State::Response | State::Ended)
+        match &self.state {
+            State::Greeting | State::Authorization { .. } | State::Response | State::Ended => true,
+            State::Verifying | State::Opening | State::Securing | State::Committing => false,
+            State::Transaction(transaction) => transaction.is_untouched(),
+        }
     }
 
     fn line(&mut self, input: &[u8], limit: usize, output: &mut Vec<u8>) -> (usize, Next) {

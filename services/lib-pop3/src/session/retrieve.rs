@@ -17,6 +17,7 @@ pub(super) struct Reading {
 impl<M: Maildrop> Transaction<M> {
     pub(super) fn read(&mut self, number: usize, lines: Option<u64>, output: &mut Vec<u8>) -> Next {
         let Some(index) = self.find(number, output) else { return Next::Again };
+        self.read = true;
         self.busy = Busy::Reading(Reading { index, cut: lines.map(TopCut::new), stuffer: Stuffer::default(), begun: false });
         Next::Ask(Ask::Read { index, lines })
     }

@@ -15,6 +15,8 @@ pub(super) struct Transaction<M> {
     /// Their octets.
     octets: u64,
     pub(super) busy: Busy,
+    /// A message was asked for.
+    pub(super) read: bool,
 }
 
 /// A command whose reply is not complete.
@@ -50,7 +52,7 @@ impl<M: Maildrop> Session<M> {
 
 impl<M: Maildrop> Transaction<M> {
     pub(super) fn new(maildrop: M) -> Self {
-        let mut transaction = Transaction { maildrop, deleted: Vec::new(), left: 0, octets: 0, busy: Busy::No };
+        let mut transaction = Transaction { maildrop, deleted: Vec::new(), left: 0, octets: 0, busy: Busy::No, read: false };
         transaction.count();
         transaction
     }
@@ -62,6 +64,11 @@ impl<M: Maildrop> Transaction<M> {
 
     pub(super) fn is_deleted(&self, index: usize) -> bool {
         self.deleted.get(index).copied().unwrap_or(false)
+    }
+
+    /// No message was asked for, none is deleted, no reply is under way.
+    pub(super) fn is_untouched(&self) -> bool {
+        !self.read && self.deleted.is_empty() && matches!(self.busy, Busy::No)
     }
 
     fn deleted(&self) -> Vec<usize> {
