@@ -42,7 +42,7 @@ pub fn markdown() -> String {
          `ms`, `s`, `m`, `h`, `d`, `w`. A *live* setting counts after `bongsu reload`, the others after a restart. Where one default is\n\
          shown, it holds in both profiles. An empty default means *none*.\n",
     );
-    let mut heading = String::new();
+    let mut heading = String::from("nothing yet");
     for (key, field) in declarations() {
         match field.shape {
             Shape::Group(_) => {
@@ -53,7 +53,7 @@ pub fn markdown() -> String {
                 heading = format!("{key}[]");
                 let _ = write!(page, "\n## [[{key}]]\n\n{}\n", field.paragraph());
                 if !field.office.is_empty() {
-                    let _ = write!(page, "Default: `{}`\n", field.office);
+                    let _ = writeln!(page, "Default: `{}`", field.office);
                 }
             }
             Shape::One | Shape::Many => {
@@ -75,18 +75,18 @@ fn entry(page: &mut String, key: &str, field: &Declaration) {
     let many = if field.shape == Shape::Many { "list; each: " } else { "" };
     let reload = if field.reload == Reload::Live { "live" } else { "restart" };
     let _ = write!(page, "\n### {key}\n\n{}\n\n", field.paragraph());
-    let _ = write!(page, "- {many}{}{}\n", field.kind, allowed(field).replace("; allowed is", ","));
+    let _ = writeln!(page, "- {many}{}{}", field.kind, allowed(field).replace("; allowed is", ","));
     let shown = |text: &str| if text.is_empty() { "none".to_owned() } else { format!("`{text}`") };
     match field.classic {
         Some(classic) => {
-            let _ = write!(page, "- default: {} (classic: {})\n", shown(field.office), shown(classic));
+            let _ = writeln!(page, "- default: {} (classic: {})", shown(field.office), shown(classic));
         }
         None => {
-            let _ = write!(page, "- default: {}\n", shown(field.office));
+            let _ = writeln!(page, "- default: {}", shown(field.office));
         }
     }
     let origin = if field.origin.is_empty() { String::new() } else { format!("; {}", field.origin) };
-    let _ = write!(page, "- {reload}; {}{origin}\n", field.id);
+    let _ = writeln!(page, "- {reload}; {}{origin}", field.id);
 }
 
 /// A `bongsu.toml` that says all settings as comments, with `set` in force: keys as `smtp.hop_limit` with values as one would write
@@ -135,7 +135,7 @@ fn sample_tables(text: &mut String, key: &str, field: &Declaration, inner: &[Dec
     let _ = write!(text, "\n# {}\n# [[{key}]]\n", field.paragraph());
     for field in inner {
         let value = if field.example.is_empty() { field.office } else { field.example };
-        let _ = write!(text, "# {} = {}\n", field.name, toml_value(field, value));
+        let _ = writeln!(text, "# {} = {}", field.name, toml_value(field, value));
     }
 }
 

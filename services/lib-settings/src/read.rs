@@ -77,6 +77,8 @@ impl Reader<'_> {
         let mut complete = Some(Vec::new());
         for (index, table) in tables.iter().enumerate() {
             let at = format!("{at}[{index}]");
+            let origin = self.origin(&at, table);
+            self.origins.0.insert(at.clone(), origin);
             let group = match table {
                 Value::Dict(_, table) => read(self, &at, table),
                 value => self.refuse(&at, Some(value), "is no table".into()),
@@ -157,10 +159,22 @@ impl Reader<'_> {
     pub(crate) fn refuse<T>(&mut self, key: &str, value: Option<&Value>, what: String) -> Option<T> {
         let origin = match value {
             Some(value) => self.origin(key, value),
-            None => self.origins.of(key).clone(),
+            None => self.nearby(key),
         };
         self.problems.push(Problem { origin, key: key.to_owned(), what, nearest: None });
         None
+    }
+
+    /// Where a key that was not given is best looked for: at the table around it, else anywhere in the file.
+    fn nearby(&self, key: &str) -> Origin {
+        let mut at = key;
+        while !at.is_empty() {
+            if let Some(origin) = self.origins.0.get(at) {
+                return origin.clone();
+            }
+            at = at.rfind(['.', '[']).map_or("", |end| &at[..end]);
+        }
+        if self.file.is_empty() { Origin::Default } else { Origin::File { name: self.file.to_owned(), line: 0 } }
     }
 
     fn origin(&self, key: &str, value: &Value) -> Origin {

@@ -108,6 +108,8 @@ group! {
         default_domain: Option<Domain> { office: "", example: "example.net", origin: "sendmail MASQUERADE_AS", id: "R4.5", }
         /// The time zone of log lines, Date and Received fields.
         time_zone: Zone { office: "UTC", example: "Asia/Seoul", id: "R6.3", }
+        /// Networks and addresses that no per-address limit counts: a load balancer, a monitor, a gateway that hides its clients.
+        exempt_networks: Vec<IpNet> { office: "", example: "192.0.2.8", id: "R1.14", }
         /// The addresses and ports to listen on.
         listen: Vec<Listener> {
             office: concat!(
@@ -119,8 +121,6 @@ group! {
             origin: "sendmail DaemonPortOptions",
             id: "R1.13",
         }
-        /// Networks and addresses that no per-address limit counts: a load balancer, a monitor, a gateway that hides its clients.
-        exempt_networks: Vec<IpNet> { office: "", example: "192.0.2.8", id: "R1.14", }
         /// Which domains are ours, and who has which name.
         domains: Domains { id: "R4.1", }
         /// Receiving mail.
