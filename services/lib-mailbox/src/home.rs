@@ -14,6 +14,8 @@ use crate::{Usage, name};
 
 /// The Maildir below a home.
 pub(crate) const MAILDIR: &str = "Maildir";
+/// The file whose lock a POP3 session holds.
+pub(crate) const LOCK: &str = "lock";
 /// Where delivered copies lie until another tool moves them.
 pub(crate) const NEW: &str = "Maildir/new";
 /// Where other tools put messages that somebody has seen.
@@ -66,6 +68,8 @@ impl HomeName {
         for part in ["tmp", "new", "cur"] {
             maildir.dir_or_make(part)?;
         }
+        // Made here so that a session can lock, and delete, when the disk has no room for a file any more.
+        home.open_or_create(LOCK)?;
         for holder in [&maildir, &home, &domain, mail] {
             holder.sync(Purpose::MaildirDirectory)?;
         }

@@ -6,13 +6,12 @@ use std::sync::Arc;
 
 use lib_host::{Access, Dir, File, Purpose};
 
-use crate::home::{CUR, HomeName, NEW, disk_size, find_in};
+use crate::home::{CUR, HomeName, LOCK, NEW, disk_size, find_in};
 use crate::ledger::{Change, Ledger};
 use crate::listing::{Listing, Listings, Message};
 use crate::wire::ToWire;
 use crate::{Error, Usage};
 
-const LOCK: &str = "lock";
 /// Octets of a file read at a time.
 const READ: usize = 64 * 1024;
 

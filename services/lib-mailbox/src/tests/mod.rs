@@ -1,5 +1,6 @@
 //! What callers see: deliveries, maildrops, other tools' files, two processes.
 
+mod crash;
 mod foreign;
 mod processes;
 mod sharing;

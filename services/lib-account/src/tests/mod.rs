@@ -1,5 +1,7 @@
 //! What callers see: accounts added and found, files edited by hand, changes at the same time.
 
+mod crash;
+
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
