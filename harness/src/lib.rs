@@ -15,6 +15,7 @@ pub mod peer;
 pub mod pop;
 pub mod power;
 pub mod smtp;
+pub mod tls;
 pub mod wait;
 
 /// Errors here end a scenario and are read by a person: a text with its causes is enough.

@@ -67,10 +67,12 @@ pub fn binary() -> Result<PathBuf> {
 /// What a node is made from.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// The node's name: its host is `NAME.HOSTS`, see `domain`.
+    /// The node's name, in reports.
     pub name: String,
     /// The domain whose mailboxes it has.
     pub domain: String,
+    /// Its host name; `None` is `mx.` before the domain.
+    pub host_name: Option<String>,
     /// Where it listens.
     pub address: IpAddr,
     /// More settings, as TOML lines with dotted keys (`smtp.hop_limit = 5`).
@@ -95,6 +97,7 @@ impl Plan {
         Plan {
             name: name.to_owned(),
             domain: format!("{name}.example"),
+            host_name: None,
             address: IpAddr::V4(free_address()),
             settings: String::new(),
             relay_domains: Vec::new(),
@@ -116,7 +119,7 @@ impl Plan {
 
     /// The node's host name.
     pub fn host(&self) -> String {
-        format!("mx.{}", self.domain)
+        self.host_name.clone().unwrap_or_else(|| format!("mx.{}", self.domain))
     }
 
     /// The settings file.
