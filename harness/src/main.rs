@@ -1,0 +1,167 @@
+//! `bongsu-harness`: the pieces of the harness that stand alone, against any mail server.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use anyhow::Context;
+use bongsu_harness::Result;
+use bongsu_harness::dialog::Dialog;
+use bongsu_harness::ledger::Ledger;
+use bongsu_harness::load::Load;
+use bongsu_harness::peer::Peer;
+use clap::{Parser, Subcommand};
+
+/// Tools that test mail servers: play a dialogue, send a load, be a peer that obeys a script.
+#[derive(Debug, Parser)]
+#[command(name = "bongsu-harness", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Play dialogue files against a mail server; exit code 1 where an answer differs
+    Dialog {
+        /// The server, as 127.0.0.1:25
+        #[arg(long)]
+        to: SocketAddr,
+        /// TLS from the first octet
+        #[arg(long)]
+        tls: bool,
+        /// Send every octet in a segment of its own
+        #[arg(long)]
+        octet_by_octet: bool,
+        /// Dialogue files (the format: tests/dialogs/README.md)
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Send many messages over many sessions and say how fast they were accepted
+    Load {
+        /// The server, as 127.0.0.1:25; only loopback addresses are taken
+        #[arg(long)]
+        to: SocketAddr,
+        /// Recipients, taken in turn
+        #[arg(long, required = true)]
+        rcpt: Vec<String>,
+        /// Sessions at once
+        #[arg(long, default_value_t = 10)]
+        sessions: usize,
+        /// Messages in all
+        #[arg(long, default_value_t = 1000)]
+        messages: usize,
+        /// Messages of one session
+        #[arg(long, default_value_t = 10)]
+        per_session: usize,
+        /// Octets of a message
+        #[arg(long, default_value_t = 2048)]
+        size: usize,
+        /// Draws what is drawn
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Be a mail server that obeys a script and prints every message it takes, as a line
+    Peer {
+        /// Where to listen
+        #[arg(long, default_value = "127.0.0.1")]
+        address: IpAddr,
+        /// The port
+        #[arg(long, default_value_t = 2525)]
+        port: u16,
+        /// Keywords of the EHLO reply
+        #[arg(long, default_values_t = ["PIPELINING".to_owned(), "8BITMIME".to_owned()])]
+        keyword: Vec<String>,
+        /// PREFIX=REPLY or PREFIX=N=REPLY: what to answer to commands that begin so, always or N times, as `RCPT=1=451 4.7.1 later`
+        #[arg(long)]
+        answer: Vec<String>,
+        /// End after so many messages; 0 is never
+        #[arg(long, default_value_t = 0)]
+        messages: usize,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("bongsu-harness: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Dialog { to, tls, octet_by_octet, files } => dialogs(to, tls, octet_by_octet, &files),
+        Command::Load { to, rcpt, sessions, messages, per_session, size, seed } => {
+            anyhow::ensure!(to.ip().to_canonical().is_loopback(), "a load goes to loopback addresses only, not to {}", to.ip());
+            let load = Load {
+                to,
+                sessions: sessions.max(1),
+                messages,
+                per_session: per_session.max(1),
+                from: "load@client.example".into(),
+                recipients: rcpt,
+                size: (size, size),
+                tag: format!("load-{}", std::process::id()),
+                seed,
+                timeout: Duration::from_secs(60),
+            };
+            let report = load.run(&Ledger::default(), &AtomicBool::new(false));
+            println!(
+                "{} accepted, {} refused, {} in doubt in {:.1} s: {:.0} messages a second; half within {:.1} ms, 99 % within {:.1} ms",
+                report.accepted,
+                report.refused,
+                report.in_doubt,
+                report.took.as_secs_f64(),
+                report.rate(),
+                report.percentile(0.5).as_secs_f64() * 1000.0,
+                report.percentile(0.99).as_secs_f64() * 1000.0
+            );
+            Ok(if report.accepted == messages { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Peer { address, port, keyword, answer, messages } => peer(address, port, &keyword, &answer, messages),
+    }
+}
+
+fn dialogs(to: SocketAddr, tls: bool, octet_by_octet: bool, files: &[PathBuf]) -> Result<ExitCode> {
+    let mut failed = false;
+    for file in files {
+        let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+        match Dialog::parse(&text)?.play(to, tls, octet_by_octet) {
+            Ok(()) => println!("ok      {}", file.display()),
+            Err(error) => {
+                failed = true;
+                println!("DIFFERS {}: {error:#}", file.display());
+            }
+        }
+    }
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn peer(address: IpAddr, port: u16, keywords: &[String], answers: &[String], messages: usize) -> Result<ExitCode> {
+    let keywords: Vec<&str> = keywords.iter().map(String::as_str).collect();
+    let peer = Peer::start(address, port, &keywords)?;
+    for answer in answers {
+        let (prefix, rest) = answer.split_once('=').with_context(|| format!("{answer}: an answer is PREFIX=REPLY"))?;
+        let (times, reply) = match rest.split_once('=').map(|(times, reply)| (times.parse::<usize>(), reply)) {
+            Some((Ok(times), reply)) => (Some(times), reply),
+            _ => (None, rest),
+        };
+        peer.answer(prefix, times, reply);
+    }
+    println!("listening on {}", peer.address());
+    let mut seen = 0;
+    while messages == 0 || seen < messages {
+        let taken = peer.taken();
+        for message in &taken[seen..] {
+            println!("took {} {} {} octets", message.mail, message.recipients.join(" "), message.message.len());
+        }
+        seen = taken.len();
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(ExitCode::SUCCESS)
+}
