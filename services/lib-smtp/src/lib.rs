@@ -8,6 +8,8 @@ pub mod bdat;
 pub mod client;
 pub mod command;
 pub mod data;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod line;
 mod params;
 pub mod path;

@@ -95,9 +95,9 @@ impl Default for Extensions {
 /// What strangers may not ask.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Privacy {
-    /// VRFY is refused.
+    /// VRFY tells nothing: 252.
     pub novrfy: bool,
-    /// EXPN is refused.
+    /// EXPN is refused: 502 5.7.0.
     pub noexpn: bool,
 }
 

@@ -1,4 +1,5 @@
-//! VRFY (RFC 5321 §3.5): the driver's to answer, unless it is off (R1.7).
+//! VRFY (RFC 5321 §3.5): the driver's to answer, unless it is off (R1.7). Then the answer is 252, as RFC 5321 §7.3 asks and sendmail
+//! has it: it tells nothing, and no client takes it for a broken server.
 
 use std::fmt;
 
@@ -8,7 +9,7 @@ use super::{Ask, Question, Session};
 impl<R: fmt::Display> Session<R> {
     pub(super) fn vrfy(&mut self, user: String) {
         if self.config.privacy.novrfy {
-            return self.complain(Reply::new(502, 7, 0, "VRFY is not allowed"));
+            return self.say(&Reply::new(252, 5, 2, "Users are not told; send, and see"));
         }
         self.ask(Question::Told, Ask::Vrfy(user));
     }
