@@ -8,10 +8,10 @@ use bongsu_harness::node::{Node, Plan, port};
 
 fn node(settings: &str) -> Node {
     let mut plan = Plan::new("mail", &[])
-        .with("smtp.max_sessions_per_address = 0\nsmtp.connection_rate_per_address = \"100000/60s\"\npop3.max_sessions_per_address = 0\npop3.connection_rate_per_address = \"100000/60s\"")
+        .with("exempt_networks = [\"127.0.0.0/8\", \"::1\"]")
         .with(settings);
     plan.domain = "example.org".into();
-    plan.accounts = ["minji", "chulsoo"].map(|user| (user.to_owned(), "burning-beacon".to_owned())).to_vec();
+    plan.accounts = ["minji", "chulsoo", "hana"].map(|user| (user.to_owned(), "burning-beacon".to_owned())).to_vec();
     plan.aliases = "postmaster: minji\nroot: minji\n".into();
     plan.relay_domains = vec!["relay.example".into()];
     plan.host_name = Some("mail.example.org".into());

@@ -5,6 +5,7 @@
 //! and without removing anything, so the driver just stops calling.
 
 mod command;
+pub mod fuzzing;
 mod line;
 mod session;
 mod stuff;

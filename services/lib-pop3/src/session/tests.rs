@@ -6,150 +6,13 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::command::Verb;
+use crate::fuzzing::{Bench, Listed, Mailbox, rules};
 
-/// A mailbox in memory; answers the session's questions as the program would.
-#[derive(Clone)]
-struct Mailbox {
-    messages: Vec<&'static str>,
-    verdict: Verdict,
-    not_opened: Option<NotOpened>,
-    /// Octets of one piece; the message at index 1 breaks off after the first piece where `breaks`.
-    piece: usize,
-    breaks: bool,
-    complete: bool,
-}
-
-struct Listed(Vec<(u64, String)>);
-
-impl Maildrop for Listed {
-    fn count(&self) -> usize {
-        self.0.len()
-    }
-    fn size(&self, index: usize) -> u64 {
-        self.0[index].0
-    }
-    fn uid(&self, index: usize) -> &str {
-        &self.0[index].1
-    }
-}
-
-const MESSAGES: [&str; 2] = ["Subject: one\r\n\r\n.dot\r\nline\r\n", "Subject: two\r\n\r\nx\r\n"];
-
-impl Default for Mailbox {
-    fn default() -> Self {
-        let (verdict, not_opened) = (Verdict::Verified, None);
-        Mailbox { messages: MESSAGES.to_vec(), verdict, not_opened, piece: 7, breaks: false, complete: true }
-    }
-}
-
-fn rules() -> Rules {
-    Rules { greeting: "ready".into(), stls: true, clear_passwords: true, bad_commands: 20, failed_logins: 3 }
-}
-
-/// A session with the driver's part played.
-struct Played {
-    session: Session<Listed>,
-    mailbox: Mailbox,
-    reading: (usize, usize),
-    commits: Vec<Vec<usize>>,
-    logins: Vec<(String, String)>,
-    output: Vec<u8>,
-    pending: Vec<u8>,
-    closed: bool,
-    started_tls: bool,
-}
-
-impl Played {
-    fn new(rules: Rules, mailbox: Mailbox) -> Played {
-        let session = Session::new(Arc::new(rules), false);
-        let mut played = Played {
-            session,
-            mailbox,
-            reading: (0, 0),
-            commits: Vec::new(),
-            logins: Vec::new(),
-            output: Vec::new(),
-            pending: Vec::new(),
-            closed: false,
-            started_tls: false,
-        };
-        played.give(b"");
-        played
-    }
-
-    fn logged_in() -> Played {
-        let mut played = Played::new(rules(), Mailbox::default());
-        played.say("USER minji\r\nPASS secret\r\n");
-        played
-    }
-
-    /// Gives octets; what was replied since the last call.
-    fn say(&mut self, text: &str) -> String {
-        self.output.clear();
-        self.give(text.as_bytes());
-        String::from_utf8(self.output.clone()).unwrap()
-    }
-
-    fn give(&mut self, octets: &[u8]) {
-        self.pending.extend_from_slice(octets);
-        let mut output = std::mem::take(&mut self.output);
-        while !self.closed {
-            let (taken, mut next) = self.session.turn(&self.pending, &mut output);
-            self.pending.drain(..taken);
-            while let Next::Ask(ask) = next {
-                next = self.answer(ask, &mut output);
-            }
-            match next {
-                Next::Again | Next::Write => {}
-                Next::Read => break,
-                Next::StartTls => {
-                    self.pending.clear();
-                    self.started_tls = true;
-                    self.session.secured();
-                }
-                Next::Close => self.closed = true,
-                Next::Ask(_) => unreachable!(),
-            }
-        }
-        self.output = output;
-    }
-
-    fn answer(&mut self, ask: Ask, output: &mut Vec<u8>) -> Next {
-        let answer = match ask {
-            Ask::Login { user, password } => {
-                self.logins.push((user, password.0));
-                Answer::Login(self.mailbox.verdict)
-            }
-            Ask::Open => match self.mailbox.not_opened {
-                Some(why) => Answer::NotOpened(why),
-                None => {
-                    let listed = |(index, text): (usize, &&str)| (text.len() as u64, format!("uid{index}"));
-                    Answer::Opened(Listed(self.mailbox.messages.iter().enumerate().map(listed).collect()))
-                }
-            },
-            Ask::Read { index, .. } => {
-                self.reading = (index, 0);
-                self.piece()
-            }
-            Ask::More => self.piece(),
-            Ask::Commit { deleted } => {
-                self.commits.push(deleted);
-                Answer::Committed { complete: self.mailbox.complete }
-            }
-        };
-        self.session.answer(answer, output)
-    }
-
-    fn piece(&mut self) -> Answer<'static, Listed> {
-        let (index, from) = self.reading;
-        if self.mailbox.breaks && index == 1 && from > 0 {
-            return Answer::Unreadable;
-        }
-        let text = self.mailbox.messages[index].as_bytes();
-        let to = (from + self.mailbox.piece).min(text.len());
-        self.reading.1 = to;
-        Answer::Piece { octets: &text[from..to], last: to == text.len() }
-    }
+/// A session that has logged in.
+fn logged_in() -> Bench {
+    let mut bench = Bench::new(rules(), Mailbox::default());
+    bench.say("USER minji\r\nPASS secret\r\n");
+    bench
 }
 
 /// A line for each verb, with the first reply line before the login and after it. A maildrop of two messages.
@@ -176,13 +39,13 @@ fn every_verb_before_and_after_the_login() {
     assert!(Verb::all().all(|verb| TABLE.iter().any(|(of, ..)| *of == verb)));
     let first = |text: String| text.lines().next().unwrap_or_default().to_owned();
     for (_, line, before, after) in TABLE {
-        let mut played = Played::new(rules(), Mailbox::default());
-        assert_eq!(first(played.say(&format!("{line}\r\n"))), before, "{line} before the login");
-        assert_eq!(first(Played::logged_in().say(&format!("{line}\r\n"))), after, "{line} after the login");
+        let mut bench = Bench::new(rules(), Mailbox::default());
+        assert_eq!(first(bench.say(&format!("{line}\r\n"))), before, "{line} before the login");
+        assert_eq!(first(logged_in().say(&format!("{line}\r\n"))), after, "{line} after the login");
         // In the midst of a SASL exchange each is a response, and none of them is base64 of a login.
-        let mut played = Played::new(rules(), Mailbox::default());
-        played.say("AUTH PLAIN\r\n");
-        let refused = played.say(&format!("{line}\r\n"));
+        let mut bench = Bench::new(rules(), Mailbox::default());
+        bench.say("AUTH PLAIN\r\n");
+        let refused = bench.say(&format!("{line}\r\n"));
         assert!(refused.starts_with("-ERR The response "), "{line}: {refused}");
     }
 }
@@ -212,34 +75,34 @@ fn commands_in_a_maildrop() {
         ("LIST x", "-ERR The form is: LIST [number]\r\n"),
         ("LAST", "-ERR Unknown command\r\n"),
     ] {
-        assert_eq!(Played::logged_in().say(&format!("{lines}\r\n")), want, "{lines}");
+        assert_eq!(logged_in().say(&format!("{lines}\r\n")), want, "{lines}");
     }
 }
 
 #[test]
 fn only_quit_removes() {
-    let mut played = Played::logged_in();
-    played.say("DELE 2\r\nDELE 1\r\nRSET\r\nDELE 2\r\n");
-    assert!(played.commits.is_empty());
-    assert_eq!(played.say("QUIT\r\n"), "+OK Bye\r\n");
-    assert_eq!(played.commits, [vec![1]]);
-    assert!(played.closed);
+    let mut bench = logged_in();
+    bench.say("DELE 2\r\nDELE 1\r\nRSET\r\nDELE 2\r\n");
+    assert!(bench.commits.is_empty());
+    assert_eq!(bench.say("QUIT\r\n"), "+OK Bye\r\n");
+    assert_eq!(bench.commits, [vec![1]]);
+    assert!(bench.closed);
     // The lock must be gone before the client reads the farewell, so a session that deleted nothing commits, too.
-    let mut played = Played::logged_in();
-    played.say("QUIT\r\n");
-    assert_eq!(played.commits, [Vec::<usize>::new()]);
+    let mut bench = logged_in();
+    bench.say("QUIT\r\n");
+    assert_eq!(bench.commits, [Vec::<usize>::new()]);
     // Before the login there is nothing to commit.
-    let mut played = Played::new(rules(), Mailbox::default());
-    played.say("QUIT\r\n");
-    assert!(played.closed && played.commits.is_empty());
+    let mut bench = Bench::new(rules(), Mailbox::default());
+    bench.say("QUIT\r\n");
+    assert!(bench.closed && bench.commits.is_empty());
 }
 
 #[test]
 fn what_was_not_removed_is_said() {
-    let mut played = Played::logged_in();
-    played.mailbox.complete = false;
-    assert_eq!(played.say("DELE 1\r\nQUIT\r\n"), "+OK Deleted\r\n-ERR [SYS/TEMP] Some deleted messages were not removed\r\n");
-    assert!(played.closed);
+    let mut bench = logged_in();
+    bench.mailbox.complete = false;
+    assert_eq!(bench.say("DELE 1\r\nQUIT\r\n"), "+OK Deleted\r\n-ERR [SYS/TEMP] Some deleted messages were not removed\r\n");
+    assert!(bench.closed);
 }
 
 #[test]
@@ -253,15 +116,15 @@ fn logins_and_their_failures() {
         (Verdict::Verified, Some(InUse), "-ERR [IN-USE] Another session has this maildrop open\r\n"),
         (Verdict::Verified, Some(Unavailable), "-ERR [SYS/TEMP] The maildrop cannot be opened now; try again later\r\n"),
     ] {
-        let mut played = Played::new(rules(), Mailbox { verdict, not_opened, ..Mailbox::default() });
-        played.say("USER minji\r\n");
-        assert_eq!(played.say("PASS two words\r\n"), want);
-        assert_eq!(played.logins, [("minji".into(), "two words".into())]);
+        let mut bench = Bench::new(rules(), Mailbox { verdict, not_opened, ..Mailbox::default() });
+        bench.say("USER minji\r\n");
+        assert_eq!(bench.say("PASS two words\r\n"), want);
+        assert_eq!(bench.logins, [("minji".into(), "two words".into())]);
         if !want.starts_with("+OK") {
-            assert_eq!(played.say("PASS again\r\n"), "-ERR USER comes before PASS\r\n");
-            assert_eq!(played.say("USER minji\r\n"), "+OK Now the password\r\n");
-            assert_eq!(played.say("PASS x\r\nUSER minji\r\nPASS x\r\n"), format!("{want}+OK Now the password\r\n{want}"));
-            assert!(played.closed, "after three failures");
+            assert_eq!(bench.say("PASS again\r\n"), "-ERR USER comes before PASS\r\n");
+            assert_eq!(bench.say("USER minji\r\n"), "+OK Now the password\r\n");
+            assert_eq!(bench.say("PASS x\r\nUSER minji\r\nPASS x\r\n"), format!("{want}+OK Now the password\r\n{want}"));
+            assert!(bench.closed, "after three failures");
         }
     }
 }
@@ -284,75 +147,75 @@ fn sasl_plain() {
         ("AUTH CRAM-MD5", "-ERR The mechanism is PLAIN\r\n", false),
         ("AUTH", "+OK Mechanisms follow\r\nPLAIN\r\n.\r\n", false),
     ] {
-        let mut played = Played::new(rules(), Mailbox::default());
-        assert_eq!(played.say(&format!("{line}\r\n")), want, "{line}");
-        assert_eq!(played.logins == [("a".into(), "b".into())], login, "{line}");
+        let mut bench = Bench::new(rules(), Mailbox::default());
+        assert_eq!(bench.say(&format!("{line}\r\n")), want, "{line}");
+        assert_eq!(bench.logins == [("a".into(), "b".into())], login, "{line}");
     }
 }
 
 #[test]
 fn no_password_before_tls_where_the_rules_say_so() {
-    let mut played = Played::new(Rules { clear_passwords: false, ..rules() }, Mailbox::default());
-    let capa = played.say("CAPA\r\n");
+    let mut bench = Bench::new(Rules { clear_passwords: false, ..rules() }, Mailbox::default());
+    let capa = bench.say("CAPA\r\n");
     assert!(capa.contains("STLS\r\n") && !capa.contains("USER") && !capa.contains("SASL"), "{capa}");
     for line in ["USER minji", "PASS secret", "AUTH PLAIN AGEAYg==", "AUTH"] {
-        let refused = played.say(&format!("{line}\r\n"));
+        let refused = bench.say(&format!("{line}\r\n"));
         assert!(refused.starts_with("-ERR No password is taken before TLS: give STLS first"), "{refused}");
     }
-    assert!(played.logins.is_empty());
+    assert!(bench.logins.is_empty());
     // What was sent in the clear behind STLS counts for nothing.
-    assert_eq!(played.say("STLS\r\nUSER eve\r\nPASS eve\r\n"), "+OK Begin TLS\r\n");
-    assert!(played.started_tls && played.logins.is_empty());
-    let capa = played.say("CAPA\r\n");
+    assert_eq!(bench.say("STLS\r\nUSER eve\r\nPASS eve\r\n"), "+OK Begin TLS\r\n");
+    assert!(bench.started_tls && bench.logins.is_empty());
+    let capa = bench.say("CAPA\r\n");
     assert!(!capa.contains("STLS") && capa.contains("USER\r\nSASL PLAIN\r\n"), "{capa}");
-    assert_eq!(played.say("STLS\r\n"), "-ERR TLS is up already\r\n");
-    played.say("USER minji\r\n");
-    assert!(played.say("PASS secret\r\n").starts_with("+OK"));
+    assert_eq!(bench.say("STLS\r\n"), "-ERR TLS is up already\r\n");
+    bench.say("USER minji\r\n");
+    assert!(bench.say("PASS secret\r\n").starts_with("+OK"));
 }
 
 #[test]
 fn a_listener_without_tls_says_so() {
-    let mut played = Played::new(Rules { clear_passwords: false, stls: false, ..rules() }, Mailbox::default());
-    assert_eq!(played.say("STLS\r\n"), "-ERR TLS is not offered here\r\n");
-    assert_eq!(played.say("USER minji\r\n"), "-ERR No password is taken on this connection, which has no TLS\r\n");
-    assert!(!played.say("CAPA\r\n").contains("STLS"));
+    let mut bench = Bench::new(Rules { clear_passwords: false, stls: false, ..rules() }, Mailbox::default());
+    assert_eq!(bench.say("STLS\r\n"), "-ERR TLS is not offered here\r\n");
+    assert_eq!(bench.say("USER minji\r\n"), "-ERR No password is taken on this connection, which has no TLS\r\n");
+    assert!(!bench.say("CAPA\r\n").contains("STLS"));
 }
 
 #[test]
 fn a_name_given_before_tls_is_forgotten() {
-    let mut played = Played::new(rules(), Mailbox::default());
-    played.say("USER eve\r\nSTLS\r\n");
-    assert_eq!(played.say("PASS secret\r\n"), "-ERR USER comes before PASS\r\n");
+    let mut bench = Bench::new(rules(), Mailbox::default());
+    bench.say("USER eve\r\nSTLS\r\n");
+    assert_eq!(bench.say("PASS secret\r\n"), "-ERR USER comes before PASS\r\n");
 }
 
 #[test]
 fn a_message_that_breaks_off_breaks_the_connection() {
-    let mut played = Played::logged_in();
-    played.mailbox.breaks = true;
-    let reply = played.say("RETR 2\r\nNOOP\r\n");
+    let mut bench = logged_in();
+    bench.mailbox.breaks = true;
+    let reply = bench.say("RETR 2\r\nNOOP\r\n");
     assert_eq!(reply, "+OK 19 octets\r\nSubject", "no final dot, or the client takes the part for the whole");
-    assert!(played.closed && played.commits.is_empty());
+    assert!(bench.closed && bench.commits.is_empty());
 }
 
 #[test]
 fn patience_with_bad_commands_ends() {
-    let mut played = Played::new(Rules { bad_commands: 3, ..rules() }, Mailbox::default());
-    let replies = played.say("GET / HTTP/1.1\r\nHost: x\r\nCookie: y\r\nQUIT\r\n");
+    let mut bench = Bench::new(Rules { bad_commands: 3, ..rules() }, Mailbox::default());
+    let replies = bench.say("GET / HTTP/1.1\r\nHost: x\r\nCookie: y\r\nQUIT\r\n");
     assert_eq!(replies, "-ERR Unknown command\r\n-ERR Unknown command\r\n-ERR Too many bad commands\r\n");
-    assert!(played.closed);
+    assert!(bench.closed);
 }
 
 #[test]
 fn long_and_endless_lines() {
-    let mut played = Played::new(rules(), Mailbox::default());
+    let mut bench = Bench::new(rules(), Mailbox::default());
     let long = format!("USER {}\r\n", "x".repeat(MAX_COMMAND));
-    assert_eq!(played.say(&long), format!("-ERR The line is longer than {MAX_COMMAND} octets\r\n"));
-    assert_eq!(played.say("USER minji\r\n"), "+OK Now the password\r\n");
+    assert_eq!(bench.say(&long), format!("-ERR The line is longer than {MAX_COMMAND} octets\r\n"));
+    assert_eq!(bench.say("USER minji\r\n"), "+OK Now the password\r\n");
     for _ in 0..=MAX_SKIPPED / 1000 {
-        played.say(&"y".repeat(1000));
+        bench.say(&"y".repeat(1000));
     }
-    assert!(played.closed);
-    assert!(played.pending.is_empty());
+    assert!(bench.closed);
+    assert!(bench.pending.is_empty());
 }
 
 #[test]
@@ -384,9 +247,9 @@ fn ten_thousand_messages_leave_in_pieces() {
 
 #[test]
 fn no_product_name_and_no_challenge() {
-    let mut played = Played::new(rules(), Mailbox::default());
-    assert_eq!(String::from_utf8_lossy(&played.output), "+OK ready\r\n");
-    assert!(!played.say("CAPA\r\n").contains("IMPLEMENTATION"));
+    let mut bench = Bench::new(rules(), Mailbox::default());
+    assert_eq!(String::from_utf8_lossy(&bench.output), "+OK ready\r\n");
+    assert!(!bench.say("CAPA\r\n").contains("IMPLEMENTATION"));
 }
 
 fn dialogue() -> impl Strategy<Value = Vec<u8>> {
@@ -403,21 +266,9 @@ fn dialogue() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
+    /// Any split of the input gives the same replies; see the body for what else must hold.
     #[test]
-    fn any_split_of_the_input_gives_the_same_replies(input in dialogue(), cuts in proptest::collection::vec(0usize..600, 0..6), piece in 1usize..40) {
-        let mailbox = Mailbox { piece, ..Mailbox::default() };
-        let mut whole = Played::new(rules(), mailbox.clone());
-        whole.give(&input);
-        let mut split = Played::new(rules(), mailbox);
-        let mut rest = &input[..];
-        for cut in cuts {
-            let (part, behind) = rest.split_at(cut.min(rest.len()));
-            split.give(part);
-            rest = behind;
-        }
-        split.give(rest);
-        prop_assert_eq!(String::from_utf8_lossy(&whole.output), String::from_utf8_lossy(&split.output));
-        prop_assert_eq!(whole.commits, split.commits);
-        prop_assert_eq!(whole.closed, split.closed);
+    fn any_dialogue_holds_the_invariants(seed in any::<[u8; 2]>(), input in dialogue()) {
+        crate::fuzzing::session(&[&seed[..], &input].concat());
     }
 }
