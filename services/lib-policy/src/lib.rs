@@ -7,6 +7,8 @@
 mod admit;
 mod aliases;
 mod content;
+#[cfg(test)]
+mod fixture;
 mod limit;
 mod maps;
 mod route;

@@ -32,7 +32,7 @@ pub struct Limits {
 }
 
 /// Why a client was turned away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Turned {
     /// The service is full.
     #[error("too many sessions")]

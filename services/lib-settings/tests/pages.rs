@@ -94,7 +94,7 @@ fn every_shipped_configuration_loads() {
 }
 
 fn collect(directory: &Path, found: &mut Vec<PathBuf>, depth: usize) {
-    for entry in fs::read_dir(directory).unwrap().flatten() {
+    for entry in fs::read_dir(directory).expect("a readable directory").flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let path = entry.path();
         if path.is_dir() && depth < 5 && name != "target" && !name.starts_with('.') {
