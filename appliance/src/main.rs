@@ -1,2 +1,75 @@
-//! The binary `bongsu`.
-fn main() {}
+//! The binary `bongsu`: command line, supervisor, isolation. Everything that carries mail is in the programs that it starts.
+
+mod certificate;
+mod cli;
+mod commands;
+mod dialogue;
+mod isolation;
+mod layout;
+mod maps;
+mod owner;
+mod plan;
+mod role_process;
+mod sockets;
+mod standin;
+mod supervisor;
+mod tree;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+use layout::Layout;
+
+/// Called by this name the binary is `bongsu mailq`.
+const MAILQ: &str = "mailq";
+
+fn main() -> ExitCode {
+    let mut arguments: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    let called = arguments.first().map(std::path::PathBuf::from);
+    if called.as_deref().and_then(|path| path.file_name()).is_some_and(|name| name == MAILQ) {
+        arguments.splice(..1, ["bongsu".into(), MAILQ.into()]);
+    }
+    let cli = Cli::parse_from(arguments);
+    match run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            for line in format!("{error:#}").lines() {
+                eprintln!("bongsu: {line}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Command::Role { name } => return role_process::run(name),
+        Command::Completions { shell } => {
+            use clap::CommandFactory;
+            clap_complete::generate(shell, &mut Cli::command(), "bongsu", &mut std::io::stdout());
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::Init(init) => {
+            return commands::init::run(&Layout::find_new(cli.place.data.as_deref(), cli.place.config.as_deref())?, &init);
+        }
+        _ => {}
+    }
+    let layout = Layout::find(cli.place.data.as_deref(), cli.place.config.as_deref())?;
+    match cli.command {
+        Command::Up { without_volume } => commands::up::run(layout, without_volume),
+        Command::Check { isolation: true, json } => commands::check::isolation(&layout, json),
+        Command::Check { json, .. } => commands::check::run(&layout, json),
+        Command::Reload => commands::status::reload(&layout),
+        Command::Stop => commands::status::stop(&layout),
+        Command::Status { json, quiet } => commands::status::run(&layout, json, quiet),
+        Command::Account(account) => commands::account::run(&layout, account),
+        Command::Mailq { json } => commands::mailq::run(&layout, json),
+        Command::Queue(queue) => commands::queue::run(&layout, queue),
+        Command::Send(send) => commands::send::run(&layout, send),
+        Command::Owners => owner::give(&layout),
+        Command::RoleProbe { name } => commands::check::probe(&layout, name),
+        Command::Init(_) | Command::Role { .. } | Command::Completions { .. } => Ok(ExitCode::SUCCESS),
+    }
+}

@@ -1,0 +1,24 @@
+//! The commands, one file each.
+
+pub(crate) mod account;
+pub(crate) mod check;
+pub(crate) mod init;
+pub(crate) mod mailq;
+pub(crate) mod queue;
+pub(crate) mod send;
+pub(crate) mod status;
+pub(crate) mod up;
+pub(crate) mod welcome;
+
+use anyhow::{Result, bail};
+use lib_settings::Settings;
+
+use crate::layout::Layout;
+
+/// The settings for a command, or every problem with them.
+pub(crate) fn settings(layout: &Layout) -> Result<Settings> {
+    match crate::plan::load_settings(layout) {
+        Ok((settings, _)) => Ok(settings),
+        Err(problems) => bail!(problems.join("\n")),
+    }
+}

@@ -1,0 +1,103 @@
+//! What `bongsu up` says once everything serves: where it listens, and what to try.
+
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use lib_settings::{Listener, ListenerRole, LogFormat};
+
+use super::account::First;
+use crate::certificate;
+use crate::layout::Layout;
+use crate::plan::Plan;
+
+/// The text; empty where the log is for programs.
+pub(crate) fn text(layout: &Layout, plan: &Plan, first: Option<&First>) -> String {
+    let mut text = String::new();
+    if plan.settings.log.format == LogFormat::Json {
+        return text;
+    }
+    // Writing into a String cannot fail.
+    let _ = write_text(&mut text, layout, plan, first);
+    text
+}
+
+fn write_text(text: &mut String, layout: &Layout, plan: &Plan, first: Option<&First>) -> std::fmt::Result {
+    let settings = &plan.settings;
+    writeln!(text, "bongsu serves {} from {}", settings.hostname, layout.data().display())?;
+    for listener in &settings.listen {
+        writeln!(text, "  {:<12} {}", listener.name, shown(listener))?;
+    }
+    if !plan.unconfigured {
+        return Ok(());
+    }
+    let Some(first) = first else {
+        return writeln!(text, "  there is no account; add one with: bongsu account add NAME@{}", settings.default_domain());
+    };
+    writeln!(text, "  account      {}", first.address)?;
+    let password = match &first.password {
+        Some(password) => {
+            writeln!(
+                text,
+                "  password     {password}    (shown this once; set another with: bongsu account passwd {} {})",
+                first.address,
+                place(layout)
+            )?;
+            password.as_str()
+        }
+        None => "PASSWORD",
+    };
+    try_lines(text, layout, plan, &first.address, password)?;
+    writeln!(text, "There is no settings file; write one with: bongsu init --domain DOMAIN {}", place(layout))
+}
+
+/// Lines to copy into a shell. They name the certificate, so that nobody learns to switch checking off.
+fn try_lines(text: &mut String, layout: &Layout, plan: &Plan, address: &str, password: &str) -> std::fmt::Result {
+    let host = plan.settings.hostname.as_str();
+    let chain = layout.secrets().join(certificate::CHAIN);
+    let find = |role: ListenerRole| plan.settings.listen.iter().find(|listener| listener.role == role);
+    writeln!(text, "Try it:")?;
+    if let Some(mx) = find(ListenerRole::Mx) {
+        let at = client_address(mx);
+        writeln!(
+            text,
+            "  swaks --server {at} --port {} --from friend@example.com --to {address} --header 'Subject: first mail'",
+            mx.port
+        )?;
+    }
+    if let Some(submission) = find(ListenerRole::Submission) {
+        let at = client_address(submission);
+        writeln!(
+            text,
+            "  swaks --server {at} --port {} -tls --auth PLAIN --auth-user {address} --auth-password {password} --from {address} --to {address}",
+            submission.port
+        )?;
+    }
+    if let Some(pop3s) = find(ListenerRole::Pop3s) {
+        let (at, port) = (client_address(pop3s), pop3s.port);
+        writeln!(
+            text,
+            "  curl --cacert {} --resolve {host}:{port}:{at} --user {address}:{password} pop3s://{host}:{port}/1",
+            chain.display()
+        )?;
+    }
+    Ok(())
+}
+
+fn place(layout: &Layout) -> String {
+    format!("--data {}", layout.data().display())
+}
+
+/// An address at which a client on this machine reaches the listener.
+fn client_address(listener: &Listener) -> IpAddr {
+    match listener.address {
+        address if address.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
+        address => address,
+    }
+}
+
+fn shown(listener: &Listener) -> String {
+    match listener.address {
+        address if address.is_unspecified() => format!("port {}", listener.port),
+        address => format!("{address} port {}", listener.port),
+    }
+}

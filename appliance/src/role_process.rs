@@ -1,0 +1,37 @@
+//! The process of a role: hear what it is, give up every right that is not its own, run the program.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use lib_net::Role;
+use lib_net::role::RoleName;
+
+use crate::isolation::{self, Grants};
+use crate::plan::files_elsewhere;
+use crate::supervisor::signals;
+
+/// Runs the role on the line that is this process's standard input.
+pub(crate) fn run(name: RoleName) -> Result<ExitCode> {
+    signals::block()?;
+    // Files of the mailboxes and the queue are for their owner, and in the strict set-up for the group of the roles.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o007));
+    let mut isolated = String::new();
+    let role = Role::from_standard_input(|start| {
+        let more = files_elsewhere(&start.settings, start.config.as_deref());
+        isolated = isolation::restrict(&Grants::of(start.role, &start.data, start.config.as_deref(), &more))?;
+        Ok(())
+    })
+    .context("a role is started by \"bongsu up\" and not by hand")?;
+    if role.name != name {
+        bail!("the supervisor means {}, the command line {name}", role.name);
+    }
+    role.line.reporter().isolated(isolated);
+    signals::drain_on_terminate(role.line.inlet())?;
+    Ok(match name {
+        RoleName::SmtpIn | RoleName::Submission => crate::standin::run(role),
+        RoleName::Deliver => crate::standin::run(role),
+        RoleName::RelayOut => crate::standin::run(role),
+        RoleName::Pop3 => pop3::run(role),
+        RoleName::Auth => auth::run(role),
+    })
+}
