@@ -1,0 +1,183 @@
+//! The program's frame: what it opens, the orders it takes, the end.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use lib_host::Clock;
+use lib_net::Role;
+use lib_net::auth::{self, AuthClient};
+use lib_net::drain::Drain;
+use lib_net::gate::Gate;
+use lib_net::line::NewSettings;
+use lib_net::recorder::Recorder;
+use lib_net::role::{Line, Order, Reporter, State};
+use lib_net::runtime;
+use lib_net::serve::serve;
+use lib_net::tls::Certificates;
+use lib_net::wake::Waker;
+use lib_record::{Event, RoleName, What};
+use lib_settings::Settings;
+use lib_spool::{Options, Spool};
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::etrn::Runs;
+use crate::maps::{MapFiles, Maps};
+use crate::rules::Rules;
+use crate::service::SmtpService;
+use crate::shared::Shared;
+
+/// How often maps are looked at and the state is told.
+const TICK: Duration = Duration::from_secs(1);
+/// How long the last events may take to be written.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Runs the role to its end.
+pub(crate) fn run(role: Role) -> ExitCode {
+    let recorder = match Recorder::to_standard_output() {
+        Ok(recorder) => recorder,
+        Err(error) => {
+            eprintln!("{}: cannot start the writer of events: {error}", role.name);
+            return ExitCode::FAILURE;
+        }
+    };
+    let name = RoleName::from(role.name);
+    let done = start(role, &recorder);
+    if let Err(why) = &done {
+        let what = What::Warning { subject: name.as_str().into(), text: why.clone() };
+        recorder.record(Event { at: Clock::system().now(), role: name, id: None, what });
+        eprintln!("{name}: {why}");
+    }
+    recorder.flush(LAST_WORDS);
+    if done.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Opens everything and serves. An error is in words, for the operator.
+fn start(mut role: Role, recorder: &Recorder) -> Result<(), String> {
+    let blocking = usize::try_from(role.settings.spool.sync_threads).unwrap_or(runtime::BLOCKING_THREADS);
+    let runtime = runtime::build("smtp", blocking).map_err(|error| format!("cannot start threads: {error}"))?;
+    let listeners = role.take_listeners();
+    let shared = Arc::new(open(&role, recorder)?);
+    let mut program = Program {
+        files: MapFiles::new(&role.settings, role.config.as_deref(), &role.data),
+        gate: Gate::new(shared.rules.load().limits()),
+        config: role.config,
+        data: role.data,
+        reporter: role.line.reporter(),
+        shared,
+    };
+    program.look_at_maps(true);
+    let served = runtime.block_on(async {
+        let drain = Drain::new();
+        let certificates = program.shared.certificates.clone();
+        let service = Arc::new(SmtpService(program.shared.clone()));
+        let serving = serve(service, listeners, certificates, drain.clone(), program.gate.clone());
+        let serving = tokio::spawn(serving);
+        program.reporter.ready();
+        program.follow_orders(&mut role.line).await;
+        drain.begin();
+        serving.await
+    });
+    runtime.shutdown_timeout(LAST_WORDS);
+    match served {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(format!("cannot serve a listener: {error}")),
+        Err(error) => Err(format!("stopped by a mistake of ours: {error}")),
+    }
+}
+
+fn open(role: &Role, recorder: &Recorder) -> Result<Shared, String> {
+    let settings = &role.settings;
+    let clock = open_clock(settings)?;
+    let spool = Spool::open(&role.data.join("spool"), options(settings, clock.clone())).map_err(|error| error.to_string())?;
+    Ok(Shared {
+        role: RoleName::from(role.name),
+        spool,
+        clock,
+        recorder: recorder.clone(),
+        waker: Waker::new(&role.data.join("run")),
+        auth: AuthClient::new(role.data.join(auth::SOCKET)),
+        certificates: Certificates::load(&role.secrets.certificates).map_err(|error| error.to_string())?,
+        runs: Runs::default(),
+        rules: ArcSwap::from_pointee(Rules::new(settings.clone())),
+        maps: ArcSwap::from_pointee(Maps::default()),
+    })
+}
+
+fn open_clock(settings: &Settings) -> Result<Clock, String> {
+    match &settings.testing.clock {
+        None => Ok(Clock::system()),
+        Some(path) => Clock::from_file(path).map_err(|error| format!("testing.clock {}: {error}", path.display())),
+    }
+}
+
+fn options(settings: &Settings, clock: Clock) -> Options {
+    // FNV-1a: no secret, only spread over the nodes of a network.
+    let spread = |hash: u32, octet: u8| (hash ^ u32::from(octet)).wrapping_mul(0x0100_0193);
+    let node = settings.hostname.key().bytes().fold(0x811c_9dc5, spread);
+    Options { node, ..Options::new(clock, settings.largest_message()) }
+}
+
+struct Program {
+    shared: Arc<Shared>,
+    gate: Arc<Gate>,
+    files: MapFiles,
+    config: Option<PathBuf>,
+    data: PathBuf,
+    reporter: Reporter,
+}
+
+impl Program {
+    /// Until the order to drain.
+    async fn follow_orders(&mut self, line: &mut Line) {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                order = line.next() => match order {
+                    Order::Reload(new) => self.reload(*new),
+                    Order::Drain => return,
+                },
+                _ = tick.tick() => {
+                    self.look_at_maps(false);
+                    self.tell_state();
+                }
+            }
+        }
+    }
+
+    /// New sessions use the new settings; those that run keep theirs to their end.
+    fn reload(&mut self, new: NewSettings) {
+        if let Err(error) = self.shared.certificates.replace(&new.secrets.certificates) {
+            self.reporter.refused(new.generation, error.to_string());
+            return;
+        }
+        self.files = MapFiles::new(&new.settings, self.config.as_deref(), &self.data);
+        let rules = Rules::new(new.settings);
+        self.gate.set_limits(rules.limits());
+        self.shared.rules.store(Arc::new(rules));
+        self.look_at_maps(true);
+        self.reporter.in_force(new.generation);
+    }
+
+    fn look_at_maps(&mut self, first: bool) {
+        let (maps, troubles) = self.files.look(&self.shared.rules.load().settings, first);
+        for trouble in troubles {
+            self.shared.warn(trouble.subject, trouble.text);
+        }
+        if let Some(maps) = maps {
+            self.shared.maps.store(Arc::new(maps));
+        }
+    }
+
+    fn tell_state(&self) {
+        let full = self.shared.spool.space().ok().filter(|space| !space.admits(0));
+        let (accepting, why) = match full {
+            None => ("accepting", String::new()),
+            Some(space) => ("rejecting", space.to_string()),
+        };
+        self.reporter.state(&State { sessions: self.gate.sessions().into(), accepting: accepting.into(), why });
+    }
+}
