@@ -1,0 +1,177 @@
+//! The end of an attempt, the same for every consumer: what waits gets its next moment, what has waited too long fails, who is to
+//! be told is told, and the message is let go or removed.
+
+use std::time::Duration;
+
+use lib_mail::{Address, Enhanced, Status, Timestamp};
+use lib_policy::{AfterFailure, Failure, Schedule};
+
+use crate::notify::{ReportingMta, Teller, Told};
+use crate::{Claim, Ended, Error, Outcome, Queue, Spool, What};
+
+/// How long a message waits where settling it failed, as on a full disk.
+const AFTER_ERROR: Duration = Duration::from_secs(60);
+
+/// What is needed to settle an attempt.
+pub struct Settling<'a> {
+    /// The spool.
+    pub spool: &'a Spool,
+    /// When to try again, to warn, and to give up.
+    pub schedule: &'a Schedule,
+    /// Who tells the sender.
+    pub reporting: &'a ReportingMta,
+    /// The queue for a notification to this address.
+    pub queue_of: &'a dyn Fn(&Address) -> Queue,
+    /// By the queue clock.
+    pub now: Timestamp,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// Where the message is now.
+    pub ended: Ended,
+    /// The notifications that were committed; their consumers are to be woken.
+    pub told: Vec<Told>,
+    /// Recipients that were given up now, after waiting too long or by an order, with what was recorded. An event is due for each.
+    pub given_up: Vec<(usize, Status)>,
+}
+
+/// How an attempt is to end.
+struct Conclusion {
+    /// The next moment, where something waits.
+    due: Option<Timestamp>,
+    told: Vec<Told>,
+    given_up: Vec<(usize, Status)>,
+}
+
+impl Settling<'_> {
+    /// Settles an attempt whose outcomes are recorded: each recipient that was pending has one, `Deferred` at least. `previous` is
+    /// when the attempt before it ended ([`Recipients::last_at`](crate::Recipients::last_at), asked before this one's outcomes were recorded).
+    ///
+    /// # Errors
+    /// The disk's. The message then waits a minute, with what could be recorded; nothing is lost.
+    pub fn settle(&self, claim: Claim, previous: Option<Timestamp>) -> Result<Settled, Error> {
+        match self.conclude(&claim, previous) {
+            Ok(Conclusion { due, told, given_up }) => {
+                let ended = match due {
+                    Some(due) => claim.defer(due)?,
+                    None => claim.finish()?,
+                };
+                Ok(Settled { ended, told, given_up })
+            }
+            Err(error) => {
+                // Where even this fails the message is due at once, and the next scan takes it.
+                let _ = claim.defer(self.now.plus(AFTER_ERROR));
+                Err(error)
+            }
+        }
+    }
+
+    /// All but the end.
+    fn conclude(&self, claim: &Claim, previous: Option<Timestamp>) -> Result<Conclusion, Error> {
+        let after = self.verdict(claim, previous)?;
+        let given_up = match after {
+            Some(AfterFailure::GiveUp) => self.give_up(claim)?,
+            _ => Vec::new(),
+        };
+        let mut told = Vec::new();
+        if !claim.recipients().failed().is_empty() {
+            // A repeat must find the same failures that the sender is told of now.
+            claim.sync()?;
+        }
+        let teller = self.teller(claim);
+        told.extend(teller.tell_failures()?);
+        told.extend(teller.tell_successes()?);
+        let due = match after {
+            Some(AfterFailure::Wait { due, warn }) => {
+                told.extend(if warn { teller.tell_delay()? } else { None });
+                Some(due)
+            }
+            _ => None,
+        };
+        if !told.is_empty() {
+            claim.sync()?;
+        }
+        Ok(Conclusion { due, told, given_up })
+    }
+
+    /// What follows for those that are still pending; `None` where nobody is.
+    fn verdict(&self, claim: &Claim, previous: Option<Timestamp>) -> Result<Option<AfterFailure>, Error> {
+        let recipients = claim.recipients();
+        let pending = recipients.pending();
+        if pending.is_empty() {
+            return Ok(None);
+        }
+        if claim.bounce_wanted()? {
+            return Ok(Some(AfterFailure::GiveUp));
+        }
+        let attempts = pending.iter().map(|index| recipients.deferrals(*index)).max().unwrap_or(0);
+        let failure = Failure {
+            now: self.now,
+            attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
+            previous,
+            warned: pending.iter().any(|index| recipients.notified(*index)),
+        };
+        Ok(Some(self.schedule.verdict_after_failure(claim.envelope(), failure)))
+    }
+
+    /// Records the failure of all that is pending.
+    fn give_up(&self, claim: &Claim) -> Result<Vec<(usize, Status)>, Error> {
+        let ordered = claim.bounce_wanted()?;
+        let recipients = claim.recipients();
+        let given_up: Vec<(usize, Status)> = (recipients.pending().into_iter())
+            .map(|index| {
+                let last = recipients.last(index).map(|last| &last.status);
+                (index, if ordered { returned(self.now) } else { expired(last, self.now) })
+            })
+            .collect();
+        let failed = |(index, status): &(usize, Status)| (*index, Outcome { what: What::Failed, status: status.clone() });
+        claim.record(&given_up.iter().map(failed).collect::<Vec<_>>())?;
+        Ok(given_up)
+    }
+
+    fn teller<'a>(&'a self, claim: &'a Claim) -> Teller<'a> {
+        Teller {
+            spool: self.spool,
+            claim,
+            reporting: self.reporting,
+            queue_of: self.queue_of,
+            now: self.now,
+            deadline: self.schedule.deadline(self.now),
+        }
+    }
+}
+
+/// 5.4.7 with the words of the last attempt, in the name of who said them.
+fn expired(last: Option<&Status>, now: Timestamp) -> Status {
+    let code = Enhanced::new(5, 4, 7);
+    match last {
+        Some(last) => {
+            let text = format!("Delivery time expired; the last attempt: {} {} {}", last.code, last.enhanced, last.text);
+            Status::new(554, code, last.by.clone(), text, now)
+        }
+        None => Status::local(554, code, "Delivery time expired", now),
+    }
+}
+
+fn returned(now: Timestamp) -> Status {
+    Status::local(554, Enhanced::new(5, 0, 0), "Returned by an administrator of this server", now)
+}
+
+#[cfg(test)]
+mod tests {
+    use lib_mail::By;
+
+    use super::*;
+
+    #[test]
+    fn an_expired_message_keeps_the_last_words() {
+        let by = By::Remote("mx1.example.net [192.0.2.1]".into());
+        let last = Status::new(451, Enhanced::new(4, 7, 1), by.clone(), "Greylisted", Timestamp(5));
+        let status = expired(Some(&last), Timestamp(9));
+        assert_eq!(status.to_string(), "554 5.4.7 Delivery time expired; the last attempt: 451 4.7.1 Greylisted");
+        assert_eq!((status.by, status.at), (by, Timestamp(9)));
+        assert!(expired(None, Timestamp(9)).is_permanent() && returned(Timestamp(9)).is_permanent());
+    }
+}
