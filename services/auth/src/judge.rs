@@ -13,9 +13,9 @@ use tokio::sync::Semaphore;
 use crate::remembered::{Mark, Remembered};
 use crate::throttle::{Throttle, Turn};
 
-/// Logins that may wait for a hash to be checked, beyond those being checked. At 40 ms each this is within the patience of
+/// Logins that may wait for a hash to be checked, beyond those being checked. At 20 ms each this is within the patience of
 /// whoever asks; more are answered at once as a temporary failure.
-const WAITING: usize = 256;
+const WAITING: usize = 1024;
 
 /// What the settings say.
 #[derive(Debug, Clone)]

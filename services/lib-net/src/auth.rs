@@ -267,3 +267,6 @@ fn give(line: &[u8], waiting: &Waiting) -> bool {
     }
     true
 }
+
+#[cfg(test)]
+mod tests;
