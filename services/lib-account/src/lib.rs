@@ -7,6 +7,7 @@
 mod account;
 mod file;
 mod hash;
+mod maps;
 mod register;
 mod watch;
 
@@ -15,6 +16,7 @@ use std::sync::Arc;
 
 pub use account::{Account, Accounts};
 pub use hash::{Cost, random_password};
+pub use maps::{MapFiles, Maps, Trouble};
 pub use register::Register;
 
 use file::Secret;
