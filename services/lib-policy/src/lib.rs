@@ -9,6 +9,7 @@ mod aliases;
 mod content;
 #[cfg(test)]
 mod fixture;
+pub mod fuzzing;
 mod limit;
 mod maps;
 mod route;

@@ -1,9 +1,11 @@
 //! What no single declaration can say: settings that do not fit each other, and what follows from several of them.
 
+use figment::value::Value;
 use lib_mail::Domain;
 
+use crate::document::declarations;
 use crate::read::Reader;
-use crate::{ListenerRole, ListenerTls, Settings};
+use crate::{Declaration, ListenerRole, ListenerTls, Reload, Settings, Shape};
 
 /// What is in the ballast file beyond the largest message.
 const BALLAST_EXTRA: u64 = 1 << 20;
@@ -37,6 +39,15 @@ impl Settings {
     /// The size of the ballast file; 0 where none is kept.
     pub fn ballast_bytes(&self) -> u64 {
         if self.spool.ballast { self.largest_message() + BALLAST_EXTRA } else { 0 }
+    }
+
+    /// The settings that differ in `new` and count only after a restart, by their names: `bongsu reload` tells them.
+    pub fn restart_needed(&self, new: &Settings) -> Vec<String> {
+        let values = |settings: &Settings| Value::serialize(settings).ok();
+        let (Some(old), Some(new)) = (values(self), values(new)) else { return Vec::new() };
+        let restart = |field: &Declaration| field.reload == Reload::Restart && !matches!(field.shape, Shape::Group(_));
+        let settings = declarations().into_iter().filter(|(key, field)| !key.contains('[') && restart(field));
+        settings.map(|(key, _)| key).filter(|key| old.find_ref(key) != new.find_ref(key)).collect()
     }
 
     pub(crate) fn check(&self, reader: &mut Reader<'_>) {

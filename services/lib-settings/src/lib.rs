@@ -11,6 +11,7 @@
 mod check;
 mod declare;
 mod document;
+pub mod fuzzing;
 mod lines;
 mod load;
 mod nearest;

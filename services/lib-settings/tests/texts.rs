@@ -255,6 +255,20 @@ fn what_follows_from_several_settings() {
 }
 
 #[test]
+fn what_only_a_restart_puts_into_force() {
+    let old = loaded(HOST);
+    for (more, expected) in [
+        ("", &[][..]),
+        ("[smtp]\nhop_limit = 30\n", &[]),
+        ("[relay]\nconcurrency = 3\nport = 26\n", &["relay.concurrency"]),
+        ("profile = 'classic'\n[users]\nqueue = 5\n", &["profile", "users.queue"]),
+        ("[[listen]]\nname = 'a'\nport = 1\nrole = 'mx'\n", &["listen"]),
+    ] {
+        assert_eq!(old.restart_needed(&loaded(&format!("{HOST}{more}"))), expected, "{more}");
+    }
+}
+
+#[test]
 fn who_may_send_a_password_in_the_clear() {
     for (setting, loopback, mapped, other) in [
         (Plaintext::Never, false, false, false),
@@ -271,7 +285,13 @@ mod arbitrary {
     use proptest::prelude::*;
 
     proptest! {
-        /// The body of the fuzz target for this parser: nothing in a text makes it panic.
+        #[test]
+        fn octets_are_settings_or_problems(octets in proptest::collection::vec(any::<u8>(), 0..300), text in "(BONGSU_[A-Z_]{0,20}=.{0,20}\n)?([a-z_.\\[\\]]{0,12} = ['\\[\\{0-9a-z]{0,9}\n){0,6}") {
+            fuzzing::settings(&octets);
+            fuzzing::settings(text.as_bytes());
+        }
+
+        /// Nothing in a text makes it panic.
         #[test]
         fn texts_never_panic(text in "(?s).{0,400}", value in "(?s).{0,60}") {
             let _ = Settings::load(&with_environment(&text, &[("BONGSU_LISTEN", &value), ("BONGSU_QUEUE__RETRY", &value)]));

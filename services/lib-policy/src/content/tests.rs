@@ -148,6 +148,11 @@ proptest! {
     }
 
     #[test]
+    fn the_fuzz_body_holds(length: u8, message in message()) {
+        crate::fuzzing::message(&[&[length][..], &message].concat());
+    }
+
+    #[test]
     fn scan_and_filter_agree(message in message()) {
         let filtered = filter(&[&message]);
         let (before, after) = (scan(&[&message]), scan(&[&filtered]));
