@@ -35,13 +35,15 @@ pub struct Dialog {
     pub port: String,
     /// Settings that it needs, as TOML lines.
     pub settings: String,
+    /// Each step must be one write: to cut it would be another dialogue.
+    unsplit: bool,
     steps: Vec<(usize, Step)>,
 }
 
 impl Dialog {
     /// Reads a dialogue; an error names the line.
     pub fn parse(text: &str) -> Result<Dialog> {
-        let mut dialog = Dialog { port: "mx".into(), settings: String::new(), steps: Vec::new() };
+        let mut dialog = Dialog { port: "mx".into(), settings: String::new(), unsplit: false, steps: Vec::new() };
         for (number, line) in text.lines().enumerate() {
             if let Some(comment) = line.strip_prefix('#') {
                 dialog.note(comment.trim());
@@ -59,6 +61,8 @@ impl Dialog {
             self.settings.push('\n');
         } else if let Some(port) = comment.strip_prefix("Port:") {
             self.port = port.trim().to_owned();
+        } else if comment.starts_with("Unsplit:") {
+            self.unsplit = true;
         }
     }
 
@@ -72,7 +76,7 @@ impl Dialog {
             line = line.secure()?;
         }
         for (number, step) in &self.steps {
-            line = line.step(step, octet_by_octet).with_context(|| format!("at line {number}"))?;
+            line = line.step(step, octet_by_octet && !self.unsplit).with_context(|| format!("at line {number}"))?;
         }
         line.nothing_left()
     }
