@@ -188,6 +188,12 @@ impl Dir {
         on!(self, DirKind, dir => dir.space())
     }
 
+    /// Whether this file system is known to make a new file's name durable with the file's own sync. Shown by power cuts for ext4;
+    /// on tmpfs there is nothing to lose. For all others the answer is no, and the directory must be synced too.
+    pub fn names_follow_files(&self) -> io::Result<bool> {
+        on!(self, DirKind, dir => dir.names_follow_files())
+    }
+
     /// Puts a file of this content under the name, wholly or not at all, durable on return: a new file `NAME.new`, written, synced,
     /// renamed, this directory synced. Callers that may race hold a lock of their own.
     pub fn replace(&self, name: &str, content: &[u8], mode: u32, purpose: Purpose) -> io::Result<()> {

@@ -16,5 +16,6 @@ pub use clock::Clock;
 pub use disk::{Dir, Disk, File};
 pub use meta::{Access, Entry, Kind, Meta, Purpose, Space};
 pub use random::random_bytes;
+pub use real::mount_point;
 pub use sim::SimDisk;
 pub use watched::{Change, Watched};

@@ -3,7 +3,8 @@
 use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lib_mail::Timestamp;
@@ -15,6 +16,9 @@ use rustix::io::{Errno, retry_on_intr};
 use crate::{Access, Entry, Kind, Meta, Purpose, Space, mutant};
 
 const DIR_MODE: u32 = 0o700;
+/// Magic numbers of statfs(2). ext2 and ext3 share ext4's and are served by its driver.
+const EXT4: u64 = 0xef53;
+const TMPFS: u64 = 0x0102_1994;
 
 #[derive(Debug, Clone)]
 pub(crate) struct RealDir(Arc<OwnedFd>);
@@ -114,6 +118,11 @@ impl RealDir {
         if mutant::skips(purpose) { Ok(()) } else { Ok(rustix::fs::fsync(&*self.0)?) }
     }
 
+    pub(crate) fn names_follow_files(&self) -> io::Result<bool> {
+        let magic = rustix::fs::fstatfs(&*self.0)?.f_type;
+        Ok(matches!(u64::try_from(magic), Ok(EXT4 | TMPFS)))
+    }
+
     pub(crate) fn space(&self) -> io::Result<Space> {
         let stat = rustix::fs::fstatvfs(&*self.0)?;
         let countless = stat.f_files == 0;
@@ -186,4 +195,12 @@ impl RealFile {
     pub(crate) fn sync(&self, purpose: Purpose) -> io::Result<()> {
         if mutant::skips(purpose) { Ok(()) } else { Ok(rustix::fs::fsync(&self.0)?) }
     }
+}
+
+/// The topmost directory above `path` that lies on the same file system: where it is mounted, or `path` where that cannot be told.
+pub fn mount_point(path: &Path) -> PathBuf {
+    let device = |path: &Path| std::fs::metadata(path).map(|meta| meta.dev()).ok();
+    let Ok(path) = path.canonicalize() else { return path.to_owned() };
+    let own = device(&path);
+    path.ancestors().take_while(|above| device(above) == own).last().unwrap_or(&path).to_owned()
 }

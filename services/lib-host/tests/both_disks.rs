@@ -1,4 +1,5 @@
 //! The real disk and the simulated one answer alike.
+#![allow(clippy::unwrap_used)]
 
 use std::io::ErrorKind;
 

@@ -1,17 +1,48 @@
 //! A message in the hands of its consumer.
-#![allow(clippy::unimplemented, unused_variables, missing_docs, dead_code)]
 
-use std::io::{self, Read};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
+use lib_host::{File, Purpose};
 use lib_mail::{Envelope, QueueId, Timestamp};
 
-use crate::{Error, Outcome, Queue, Recipients};
+use crate::body::BodyReader;
+use crate::error::{Corruption, Doing, Error, full};
+use crate::family::{self, Family};
+use crate::layout::{Shared, Spot, locked};
+use crate::lock::{Taken, take};
+use crate::stored::{self, Care, Content, History, MAX_HISTORY, Stored, Want, take_order};
+use crate::tail::{self, Entry, Obeyed};
+use crate::{Command, Line, Outcome, Place, Queue, Recipients, What, ballast};
 
-/// The exclusive right to a message: nobody else attempts, moves or removes it. It goes with this value and with the process. Shared
-/// between threads, records do not mix.
+/// The exclusive right to a message: nobody else attempts, moves or removes it. It goes with this value and with the process. Threads
+/// may share one; what they record does not mix.
 #[derive(Debug)]
 pub struct Claim {
-    id: QueueId,
+    shared: Arc<Shared>,
+    spot: Spot,
+    file: Arc<File>,
+    envelope: Envelope,
+    message_len: u64,
+    /// Line 1 and message, where they are short.
+    octets: Option<Arc<Vec<u8>>>,
+    history_at: u64,
+    first_attempt: bool,
+    state: Mutex<State>,
+    /// Held during a sync, so that whoever comes second returns only when its own lines are durable too.
+    syncing: Mutex<()>,
+    family: Arc<Family>,
+}
+
+#[derive(Debug)]
+struct State {
+    history: History,
+    /// Something was recorded that must not be forgotten.
+    unsynced: bool,
+    /// A sync failed: nothing that this claim recorded can be called durable any more.
+    failed: bool,
+    /// The name is gone or another's; there is no lock to let go.
+    gone: bool,
 }
 
 /// How a claim ended.
@@ -21,7 +52,7 @@ pub enum Ended {
     Deferred(Timestamp),
     /// A command came meanwhile: it is due at once (`retry`, or `bounce`, see [`Claim::bounce_wanted`]).
     Due,
-    /// A command came meanwhile: it is on hold.
+    /// It is on hold, by the caller or by a command.
     Held,
     /// A command came meanwhile: it is gone, without a word to the sender.
     Deleted,
@@ -29,91 +60,293 @@ pub enum Ended {
     Finished,
 }
 
-/// The octets of a message, from the first. `Send`, and independent of other readers of the same message. While one lives, the
-/// file is open but not claimed.
-#[derive(Debug)]
-pub struct BodyReader {}
-
-impl Read for BodyReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        unimplemented!()
+/// Takes a queued message if it may be attempted.
+pub(crate) fn claim(shared: &Arc<Shared>, queue: Queue, id: &QueueId) -> Result<Option<Claim>, Error> {
+    let spot = Spot { queue, place: Place::Queued, id: *id };
+    let Taken::Ours(file, len) = take(shared, spot).doing("take a message")? else { return Ok(None) };
+    let stored = match stored::read(&file, len, id, Care::Sum).doing("read a message")? {
+        Content::Blank => {
+            let inode = file.meta().doing("look at a message")?.inode;
+            let ticks = shared.options.clock.ticks();
+            locked(&shared.suspects).entry(spot).or_insert((inode, ticks));
+            return Ok(None);
+        }
+        Content::Newer => return Err(Error::Newer { queue, id: *id }),
+        Content::Wrong(fault) => {
+            let set_aside = shared.relocate(spot, Place::Corrupt).is_ok();
+            return Err(Error::Corrupt(Corruption { id: *id, queue, fault, set_aside }));
+        }
+        Content::Good(stored) => *stored,
+    };
+    if let (Some(parent), Some(queue)) = (stored.envelope.parent, stored.parent_queue)
+        && !family::released(shared, id, parent, queue)?
+    {
+        return Ok(None);
     }
+    shared.begin_consuming(queue).doing("look at the queue")?;
+    let claim = Claim::new(shared.clone(), spot, file, stored);
+    if let Some(obeyed) = claim.obey_all()?
+        && obeyed != Obeyed::Due
+    {
+        return Ok(None);
+    }
+    if claim.recipients().all_done() {
+        claim.finish()?;
+        return Ok(None);
+    }
+    Ok(Some(claim))
 }
 
 impl Claim {
+    fn new(shared: Arc<Shared>, spot: Spot, file: File, stored: Stored) -> Claim {
+        let lines = stored.history.recipients.lines();
+        Claim {
+            first_attempt: lines.is_empty() && shared.never_met(spot),
+            // Whoever recorded them may have died before the sync.
+            state: Mutex::new(State {
+                unsynced: lines.iter().any(must_last),
+                failed: false,
+                gone: false,
+                history: stored.history,
+            }),
+            syncing: Mutex::default(),
+            family: Arc::new(Family::new(spot.id, spot.queue)),
+            shared,
+            spot,
+            file: Arc::new(file),
+            envelope: stored.envelope,
+            message_len: stored.lengths.message,
+            history_at: stored.lengths.history_at(),
+            octets: stored.octets.map(Arc::new),
+        }
+    }
+
     /// The message.
     pub fn id(&self) -> QueueId {
-        self.id
+        self.spot.id
     }
 
     /// The queue it lies in.
     pub fn queue(&self) -> Queue {
-        unimplemented!()
+        self.spot.queue
     }
 
     /// The envelope, with this queue's recipients only.
     pub fn envelope(&self) -> &Envelope {
-        unimplemented!()
+        &self.envelope
     }
 
     /// A copy of the recipients' state, with what was recorded so far.
     pub fn recipients(&self) -> Recipients {
-        unimplemented!()
+        locked(&self.state).history.recipients.clone()
     }
 
     /// The history's lines so far.
-    pub fn history(&self) -> Vec<crate::Line> {
-        self.recipients().lines().to_vec()
+    pub fn history(&self) -> Vec<Line> {
+        locked(&self.state).history.recipients.lines().to_vec()
     }
 
     /// Indexes of those to be attempted, ascending; beyond the envelope's recipients they name members.
     pub fn pending(&self) -> Vec<usize> {
-        unimplemented!()
+        locked(&self.state).history.recipients.pending()
     }
 
-    /// Whether this is surely the first attempt: no earlier claim can have left a copy anywhere.
+    /// Whether this is surely the first attempt, so that no copy can lie anywhere yet: nothing was ever recorded, the message came in after
+    /// this process began to consume the queue, and no claim of this process let it go without a record. (A queue has one consumer process.)
     pub fn first_attempt(&self) -> bool {
-        unimplemented!()
+        self.first_attempt
     }
 
     /// The message's octets as received, without the header lines that we add.
     pub fn body(&self) -> BodyReader {
-        unimplemented!()
+        BodyReader::new(&self.file, self.octets.as_ref(), self.message_len)
     }
 
     /// Octets of the message as received.
     pub fn message_len(&self) -> u64 {
-        unimplemented!()
+        self.message_len
+    }
+
+    pub(crate) fn family(&self) -> &Arc<Family> {
+        &self.family
     }
 
     /// Whether a person asked, before this claim or since, to return the message now: treat what is pending as failed.
     pub fn bounce_wanted(&self) -> Result<bool, Error> {
-        unimplemented!()
+        let mut state = locked(&self.state);
+        self.look_for_orders(&mut state)?;
+        Ok(state.history.bounce_wanted())
     }
 
     /// Appends outcomes, in one write. Equal outcomes of several recipients share a line. Not durable before [`sync`](Self::sync).
+    /// `Misuse`, and nothing is written, where an index names nobody.
     pub fn record(&self, outcomes: &[(usize, Outcome)]) -> Result<(), Error> {
-        unimplemented!()
+        let lines = gather(outcomes);
+        let mut state = locked(&self.state);
+        if outcomes.iter().any(|(index, _)| state.history.recipients.fate(*index).is_none()) {
+            return Err(Error::Misuse("an outcome names a recipient that does not exist"));
+        }
+        let mut text = String::new();
+        for line in &lines {
+            tail::print(&mut text, &self.spot.id, line.outcome.status.at, &Entry::Outcome(line.clone()));
+        }
+        self.append(&text)?;
+        for line in lines {
+            state.unsynced |= must_last(&line);
+            state.history.recipients.take(line);
+        }
+        Ok(())
+    }
+
+    /// One write, on a full disk with the help of the ballast.
+    fn append(&self, text: &str) -> Result<(), Error> {
+        let mut written = self.file.append(text.as_bytes());
+        if written.as_ref().is_err_and(full) && ballast::release(&self.shared) {
+            written = self.file.append(text.as_bytes());
+        }
+        written.doing("record outcomes")
     }
 
     /// Makes what was recorded durable, and then lets go the children that it names. Does nothing where nothing needs it:
-    /// a deferral that a power cut takes back costs an attempt, no mail.
+    /// a deferral that a power cut takes back costs an attempt, no mail. After an error the claim is good for nothing but to be dropped.
     pub fn sync(&self) -> Result<(), Error> {
-        unimplemented!()
+        let _one = locked(&self.syncing);
+        // The state is free during the sync: what others record meanwhile is theirs to sync.
+        let named = {
+            let mut state = locked(&self.state);
+            if state.failed {
+                return Err(Error::Misuse("outcomes were lost by an earlier sync"));
+            }
+            if !state.unsynced {
+                return Ok(());
+            }
+            state.unsynced = false;
+            state.history.recipients.clone()
+        };
+        let synced = self.file.sync(Purpose::Outcome);
+        if synced.is_err() {
+            locked(&self.state).failed = true;
+        } else {
+            self.family.release(|child| named.names(child));
+        }
+        synced.doing("sync outcomes")
     }
 
     /// Lets the message wait until that moment, or obeys a command that came meanwhile. Syncs first where that is needed.
     pub fn defer(self, until: Timestamp) -> Result<Ended, Error> {
-        unimplemented!()
+        self.sync()?;
+        self.file.set_mtime(until).doing("set the time of a message")?;
+        Ok(match self.obey_all()? {
+            None => Ended::Deferred(until),
+            Some(Obeyed::Due) => Ended::Due,
+            Some(Obeyed::Held) => Ended::Held,
+            Some(Obeyed::Deleted) => Ended::Deleted,
+        })
     }
 
     /// Removes the message. Syncs first where that is needed. `Misuse` while a recipient is pending or a sender is to be told.
     pub fn finish(self) -> Result<Ended, Error> {
-        unimplemented!()
+        if !locked(&self.state).history.recipients.all_done() {
+            return Err(Error::Misuse("a message with recipients left cannot be finished"));
+        }
+        self.sync()?;
+        let unlinked = self.shared.shard(self.spot).and_then(|shard| shard.unlink(self.spot.id.as_str()));
+        unlinked.doing("remove a message")?;
+        locked(&self.state).gone = true;
+        Ok(Ended::Finished)
     }
 
-    /// Puts the message on hold.
+    /// Puts the message on hold. Syncs first where that is needed.
     pub fn hold(self) -> Result<Ended, Error> {
-        unimplemented!()
+        self.sync()?;
+        self.shared.relocate(self.spot, Place::Held).doing("put a message on hold")?;
+        Ok(Ended::Held)
     }
+
+    /// Reads what was appended behind the commit for orders. The owner's own lines say none.
+    fn look_for_orders(&self, state: &mut State) -> Result<(), Error> {
+        let octets = self.file.read_from(self.history_at, MAX_HISTORY).doing("read the history of a message")?;
+        tail::parse(&self.spot.id, &octets).for_each(|(_, entry)| take_order(&mut state.history.wants, &entry));
+        Ok(())
+    }
+
+    /// Obeys all orders that were not obeyed yet, and tells what came of the last that counts; `None` where there was none.
+    fn obey_all(&self) -> Result<Option<Obeyed>, Error> {
+        let mut state = locked(&self.state);
+        self.look_for_orders(&mut state)?;
+        let open: Vec<Want> = state.history.wants.iter().filter(|want| want.obeyed.is_none()).copied().collect();
+        let Some(last) = open.last() else { return Ok(None) };
+        let obeyed = match last.command {
+            _ if open.iter().any(|want| want.command == Command::Delete) => Obeyed::Deleted,
+            Command::Hold => Obeyed::Held,
+            _ => Obeyed::Due,
+        };
+        let now = self.shared.options.clock.now();
+        let mut text = String::new();
+        for want in &open {
+            tail::print(&mut text, &self.spot.id, now, &Entry::Did(want.number, obeyed));
+        }
+        // The answer is written before the act, because the act may take the name away from whoever waits for the answer. An act that then
+        // fails leaves the message as it was: queued.
+        self.append(&text)?;
+        open.iter().for_each(|want| take_order(&mut state.history.wants, &Entry::Did(want.number, obeyed)));
+        match obeyed {
+            Obeyed::Deleted => {
+                self.shared.remove(self.spot).doing("remove a message")?;
+                state.gone = true;
+            }
+            Obeyed::Held => self.shared.relocate(self.spot, Place::Held).doing("put a message on hold")?,
+            Obeyed::Due => self.file.set_mtime(now).doing("set the time of a message")?,
+        }
+        Ok(Some(obeyed))
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // A body reader may keep the file open; the lock must not live with it. Where this fails, closing lets it go.
+        let state = locked(&self.state);
+        if !state.gone {
+            if state.history.recipients.lines().is_empty() {
+                self.shared.remember(self.spot);
+            }
+            let _ = self.file.unlock();
+        }
+    }
+}
+
+/// Whether forgetting the line would repeat or lose something.
+fn must_last(line: &Line) -> bool {
+    line.outcome.what != What::Deferred
+}
+
+/// Lines for outcomes: equal ones of several recipients share one, but an expansion is one recipient's own.
+fn gather(outcomes: &[(usize, Outcome)]) -> Vec<Line> {
+    let mut lines: Vec<Line> = Vec::new();
+    let mut places: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+    for (index, outcome) in outcomes {
+        let shareable = !matches!(outcome.what, What::Expanded(_));
+        let candidates = places.entry(kin(outcome)).or_default();
+        let same = candidates.iter().copied().find(|place| shareable && lines[*place].outcome == *outcome);
+        match same {
+            Some(place) => lines[place].recipients.push(*index),
+            None => {
+                candidates.push(lines.len());
+                lines.push(Line { recipients: vec![*index], outcome: outcome.clone() });
+            }
+        }
+    }
+    for line in &mut lines {
+        line.recipients.sort_unstable();
+        line.recipients.dedup();
+    }
+    lines
+}
+
+/// Equal for equal outcomes, so that a thousand different ones are not each compared with all others.
+fn kin(outcome: &Outcome) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    outcome.status.hash(&mut hasher);
+    hasher.finish()
 }

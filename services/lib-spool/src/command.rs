@@ -1,6 +1,20 @@
 //! What a person may ask of a message, whatever state it is in.
 
-use crate::{Place, Queue};
+use std::time::Duration;
+
+use lib_host::{File, random_bytes};
+use lib_mail::QueueId;
+
+use crate::error::{Doing, Error, full};
+use crate::first_line::{FIRST_LINE, FirstLine};
+use crate::layout::{Shared, Spot, queues_and_places};
+use crate::lock::{Taken, still_named, take};
+use crate::stored::MAX_HISTORY;
+use crate::tail::{self, Entry, Obeyed};
+use crate::{Place, Queue, ballast};
+
+/// How often a message in flight is asked whether it has answered.
+const ASK_AGAIN: Duration = Duration::from_millis(20);
 
 /// An order to a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,4 +61,176 @@ pub enum Done {
     Asked,
     /// The command does not fit where the message is, as a release of what is not held.
     Unfit,
+}
+
+/// Orders each file of a message.
+pub(crate) fn command(shared: &Shared, id: &QueueId, command: Command, patience: Duration) -> Result<Vec<Effect>, Error> {
+    let mut effects: Vec<Effect> = Vec::new();
+    for (queue, place) in queues_and_places() {
+        let moved_here = effects.iter().any(|effect| effect.queue == queue && effect.done != Done::Unfit);
+        if moved_here {
+            // The file was met on this round already, before the command moved it.
+            continue;
+        }
+        let order = Order { shared, spot: Spot { queue, place, id: *id }, command };
+        if let Some(done) = order.give(patience)? {
+            effects.push(Effect { queue, place, done });
+        }
+    }
+    Ok(effects)
+}
+
+/// One order to one file.
+struct Order<'a> {
+    shared: &'a Shared,
+    spot: Spot,
+    command: Command,
+}
+
+impl Order<'_> {
+    /// `None` where there is no committed message.
+    fn give(&self, patience: Duration) -> Result<Option<Done>, Error> {
+        match take(self.shared, self.spot).doing("take a message")? {
+            Taken::Gone => Ok(None),
+            Taken::Ours(file, _) => self.act(&file),
+            Taken::Busy(file) => self.ask(&file, patience),
+        }
+    }
+
+    /// Whether the command means anything where the message lies.
+    fn fits(&self) -> bool {
+        match (self.command, self.spot.place) {
+            (Command::Delete, _) => true,
+            (_, Place::Corrupt) | (Command::Release, Place::Queued) | (Command::Hold | Command::Retry, Place::Held) => false,
+            _ => true,
+        }
+    }
+
+    fn committed(&self, file: &File) -> Result<bool, Error> {
+        let mut first = [0; FIRST_LINE];
+        let count = file.read_at(&mut first, 0).doing("read a message")?;
+        Ok(FirstLine::read(&first[..count]) != FirstLine::Blank)
+    }
+
+    /// Under the lock.
+    fn act(&self, file: &File) -> Result<Option<Done>, Error> {
+        if self.spot.place != Place::Corrupt && !self.committed(file)? {
+            return Ok(None);
+        }
+        if !self.fits() {
+            return Ok(Some(Done::Unfit));
+        }
+        let done = match (self.command, self.spot.place) {
+            (Command::Delete, _) => {
+                self.shared.remove(self.spot).doing("remove a message")?;
+                Done::Deleted
+            }
+            (_, Place::Corrupt) | (Command::Release, Place::Queued) | (Command::Hold | Command::Retry, Place::Held) => {
+                Done::Unfit
+            }
+            (Command::Hold, Place::Queued) => {
+                self.shared.relocate(self.spot, Place::Held).doing("put a message on hold")?;
+                Done::Held
+            }
+            (Command::Retry, _) => self.due(file, Done::Due)?,
+            (Command::Bounce, place) => {
+                self.append(file, &Entry::Want(random_number(), Command::Bounce))?;
+                if place == Place::Held {
+                    self.shared.relocate(self.spot, Place::Queued).doing("release a message")?;
+                }
+                self.due(file, Done::WillBounce)?
+            }
+            (Command::Release, _) => {
+                self.shared.relocate(self.spot, Place::Queued).doing("release a message")?;
+                self.due(file, Done::Released)?
+            }
+        };
+        Ok(Some(done))
+    }
+
+    fn due(&self, file: &File, done: Done) -> Result<Done, Error> {
+        file.set_mtime(self.shared.options.clock.now()).doing("set the time of a message")?;
+        Ok(done)
+    }
+
+    fn append(&self, file: &File, entry: &Entry) -> Result<(), Error> {
+        let mut text = String::new();
+        tail::print(&mut text, &self.spot.id, self.shared.options.clock.now(), entry);
+        let mut written = file.append(text.as_bytes());
+        if written.as_ref().is_err_and(full) && ballast::release(self.shared) {
+            written = file.append(text.as_bytes());
+        }
+        written.doing("write an order to a message")
+    }
+
+    /// Where another holds the lock: leaves word, and waits for the answer, the message's end, or the lock.
+    fn ask(&self, file: &File, patience: Duration) -> Result<Option<Done>, Error> {
+        if !self.committed(file)? {
+            return Ok(None);
+        }
+        if !self.fits() {
+            return Ok(Some(Done::Unfit));
+        }
+        let number = random_number();
+        self.append(file, &Entry::Want(number, self.command))?;
+        self.due(file, Done::Due)?;
+        let mut left = patience;
+        loop {
+            if let Some(obeyed) = self.answer(file, number)? {
+                return Ok(Some(self.translate(obeyed)));
+            }
+            if file.try_lock().doing("take a message")? {
+                return self.after_owner(file, number);
+            }
+            if left.is_zero() {
+                return Ok(Some(Done::Asked));
+            }
+            std::thread::sleep(ASK_AGAIN.min(left));
+            left = left.saturating_sub(ASK_AGAIN);
+        }
+    }
+
+    /// The owner let go, perhaps with an answer that came between the two looks.
+    fn after_owner(&self, file: &File, number: u32) -> Result<Option<Done>, Error> {
+        if let Some(obeyed) = self.answer(file, number)? {
+            return Ok(Some(self.translate(obeyed)));
+        }
+        let shard = self.shared.shard(self.spot).doing("open a directory")?;
+        if still_named(shard, &self.spot.id, file).doing("look at a message")?.is_none() {
+            return Ok(Some(Done::Finished));
+        }
+        let done = self.act(file)?;
+        if matches!(self.command, Command::Hold | Command::Retry) {
+            // Else the next claim would obey the word that was left, a second time.
+            let obeyed = if done == Some(Done::Held) { Obeyed::Held } else { Obeyed::Due };
+            self.append(file, &Entry::Did(number, obeyed))?;
+            self.due(file, Done::Due)?;
+        }
+        Ok(done)
+    }
+
+    fn answer(&self, file: &File, number: u32) -> Result<Option<Obeyed>, Error> {
+        let mut first = [0; FIRST_LINE];
+        let count = file.read_at(&mut first, 0).doing("read a message")?;
+        let FirstLine::Good(lengths, _) = FirstLine::read(&first[..count]) else { return Ok(None) };
+        let history = file.read_from(lengths.history_at(), MAX_HISTORY).doing("read the history of a message")?;
+        let answer = tail::parse(&self.spot.id, &history).find_map(|(_, entry)| match entry {
+            Entry::Did(of, obeyed) if of == number => Some(obeyed),
+            _ => None,
+        });
+        Ok(answer)
+    }
+
+    fn translate(&self, obeyed: Obeyed) -> Done {
+        match (obeyed, self.command) {
+            (Obeyed::Deleted, _) => Done::Deleted,
+            (Obeyed::Held, _) => Done::Held,
+            (Obeyed::Due, Command::Bounce) => Done::WillBounce,
+            (Obeyed::Due, _) => Done::Due,
+        }
+    }
+}
+
+fn random_number() -> u32 {
+    u32::from_le_bytes(random_bytes())
 }

@@ -67,9 +67,6 @@ pub enum Fault {
     /// The check sum over message and envelope differs.
     #[error("its check sum differs")]
     Sum,
-    /// Not a regular file.
-    #[error("it is no file")]
-    NoFile,
 }
 
 impl Error {

@@ -1,7 +1,9 @@
-//! What became of each recipient, as recorded behind the envelope.
-#![allow(clippy::unimplemented, unused_variables, missing_docs, dead_code)]
+//! What became of each recipient: the outcomes, and where they leave a message.
 
 use lib_mail::{QueueId, Status, Timestamp};
+
+/// The most recipients and members that a message can come to have.
+const MAX_RECIPIENTS: usize = 1_000_000;
 
 /// One of those into whom a recipient was expanded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +37,16 @@ pub enum What {
     Notified(Option<QueueId>),
 }
 
+impl What {
+    /// The child message that it names.
+    pub(crate) fn child(&self) -> Option<&QueueId> {
+        match self {
+            What::Forwarded(child) | What::Notified(Some(child)) => Some(child),
+            _ => None,
+        }
+    }
+}
+
 /// What became of a recipient, and in whose words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
@@ -66,63 +78,113 @@ pub enum Fate {
 
 /// All recipients of a message and where they stand: first those of the envelope, then the members of expansions in the order of
 /// their recording.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Recipients {
+    /// One for each recipient and member.
     fates: Vec<Fate>,
+    /// `members.len() + envelope == fates.len()`
     members: Vec<Member>,
     lines: Vec<Line>,
     envelope: usize,
 }
 
 impl Recipients {
+    pub(crate) fn new(envelope: usize) -> Recipients {
+        Recipients { fates: vec![Fate::Pending; envelope], members: Vec::new(), lines: Vec::new(), envelope }
+    }
+
+    /// Takes a line in; `false`, and no change, where it names nobody or one who does not exist.
+    pub(crate) fn take(&mut self, line: Line) -> bool {
+        let known = line.recipients.iter().all(|index| *index < self.fates.len());
+        let grows = if let What::Expanded(members) = &line.outcome.what { members.len() } else { 0 };
+        if line.recipients.is_empty() || !known || self.fates.len().saturating_add(grows) > MAX_RECIPIENTS {
+            return false;
+        }
+        for index in &line.recipients {
+            self.fates[*index] = match (&line.outcome.what, self.fates[*index]) {
+                (What::Deferred, Fate::Pending) => Fate::Pending,
+                (What::Failed, Fate::Pending) => Fate::Failed,
+                (What::Notified(_), Fate::Failed) => Fate::Done,
+                (What::Deferred | What::Failed | What::Notified(_), fate) => fate,
+                _ => Fate::Done,
+            };
+        }
+        if let What::Expanded(targets) = &line.outcome.what {
+            let of = line.recipients[0];
+            self.members.extend(targets.iter().map(|target| Member { of, target: target.clone() }));
+            self.fates.extend(targets.iter().map(|_| Fate::Pending));
+        }
+        self.lines.push(line);
+        true
+    }
+
     /// How many there are, members included.
     pub fn len(&self) -> usize {
-        unimplemented!()
+        self.fates.len()
     }
 
     /// Never true for a committed message.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.fates.is_empty()
     }
 
     /// Where a recipient stands; `None` beyond the last.
     pub fn fate(&self, index: usize) -> Option<Fate> {
-        unimplemented!()
+        self.fates.get(index).copied()
+    }
+
+    fn with(&self, fate: Fate) -> Vec<usize> {
+        (0..self.fates.len()).filter(|index| self.fates[*index] == fate).collect()
     }
 
     /// Those to be attempted, ascending.
     pub fn pending(&self) -> Vec<usize> {
-        unimplemented!()
+        self.with(Fate::Pending)
     }
 
     /// Those that failed and of whom the sender is still to be told, ascending.
     pub fn failed(&self) -> Vec<usize> {
-        unimplemented!()
+        self.with(Fate::Failed)
+    }
+
+    /// Whether nothing is left to do.
+    pub fn all_done(&self) -> bool {
+        self.fates.iter().all(|fate| *fate == Fate::Done)
     }
 
     /// The member that an index beyond the envelope's recipients names.
     pub fn member(&self, index: usize) -> Option<&Member> {
-        unimplemented!()
+        self.members.get(index.checked_sub(self.envelope)?)
     }
 
     /// The envelope's recipient behind an index: itself, or the one from whom the member came.
     pub fn origin(&self, index: usize) -> Option<usize> {
-        unimplemented!()
+        let mut at = index;
+        // A member is always of an earlier index, so this ends.
+        while at >= self.envelope {
+            at = self.member(at)?.of;
+        }
+        Some(at)
     }
 
-    /// The last status of a recipient, notifications aside.
+    fn outcomes_of(&self, index: usize) -> impl Iterator<Item = &Outcome> {
+        let hits = move |line: &&Line| line.recipients.binary_search(&index).is_ok();
+        self.lines.iter().rev().filter(hits).map(|line| &line.outcome)
+    }
+
+    /// The last outcome of a recipient, notifications aside.
     pub fn last(&self, index: usize) -> Option<&Outcome> {
-        unimplemented!()
+        self.outcomes_of(index).find(|outcome| !matches!(outcome.what, What::Notified(_)))
     }
 
-    /// Whether the sender was told of a recipient already, by whatever kind of notification, since `since`.
+    /// Whether the sender was told of a recipient already, by whatever kind of notification.
     pub fn notified(&self, index: usize) -> bool {
-        unimplemented!()
+        self.outcomes_of(index).any(|outcome| matches!(outcome.what, What::Notified(_)))
     }
 
     /// How often a recipient was deferred.
     pub fn deferrals(&self, index: usize) -> usize {
-        unimplemented!()
+        self.outcomes_of(index).filter(|outcome| outcome.what == What::Deferred).count()
     }
 
     /// All lines, oldest first.
@@ -132,6 +194,14 @@ impl Recipients {
 
     /// When the last line was recorded.
     pub fn last_at(&self) -> Option<Timestamp> {
-        unimplemented!()
+        self.lines.last().map(|line| line.outcome.status.at)
+    }
+
+    /// Whether a line names that child.
+    pub(crate) fn names(&self, child: &QueueId) -> bool {
+        self.lines.iter().any(|line| line.outcome.what.child() == Some(child))
     }
 }
+
+#[cfg(test)]
+mod tests;

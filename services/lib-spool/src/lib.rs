@@ -15,33 +15,42 @@
 //! incoming.append(b"Subject: hello\r\n\r\nhello\r\n")?;
 //! let committed = incoming.commit(Commit { local: Some(envelope), relay: None, held: false, due: clock.now() })?;
 //! if let Some(claim) = spool.claim(Queue::Local, &committed.id())? {
-//!     claim.finish()?;
+//!     claim.defer(clock.now())?;
 //! }
 //! # Ok(()) }
 //! ```
 
+mod ballast;
+mod body;
 mod claim;
 mod command;
+mod envelope;
 mod error;
+mod family;
+mod first_line;
 mod history;
 mod incoming;
+mod layout;
 mod listing;
-mod notify;
+mod lock;
 mod place;
 mod scan;
-mod settle;
 mod space;
 mod spool;
+mod stored;
+mod sweep;
+mod tail;
+mod text;
 
-pub use claim::{BodyReader, Claim, Ended};
+pub use body::BodyReader;
+pub use claim::{Claim, Ended};
 pub use command::{Command, Done, Effect};
 pub use error::{Corruption, Error, Fault};
 pub use history::{Fate, Line, Member, Outcome, Recipients, What};
 pub use incoming::{Child, Commit, Committed, Incoming};
-pub use notify::{ReportingMta, Told};
 pub use listing::{Listing, Listings};
 pub use place::{Place, Queue};
-pub use settle::{Settled, Settling};
 pub use scan::{Due, Shard};
 pub use space::Space;
-pub use spool::{Options, Spool, Swept};
+pub use spool::{Options, Spool};
+pub use sweep::Swept;

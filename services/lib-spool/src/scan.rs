@@ -1,9 +1,12 @@
 //! Which messages are due, without opening one.
-#![allow(clippy::unimplemented, unused_variables, missing_docs, dead_code)]
+
+use std::sync::Arc;
 
 use lib_mail::{QueueId, Timestamp};
 
-use crate::Error;
+use crate::error::{Doing, Error};
+use crate::layout::Shared;
+use crate::{Place, Queue};
 
 /// One of the 32 parts of a queue, as a scan found it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,11 +21,45 @@ pub struct Shard {
 
 /// A scan, one shard at a step so that the caller can pace it.
 #[derive(Debug)]
-pub struct Due {}
+pub struct Due {
+    shared: Arc<Shared>,
+    queue: Queue,
+    now: Timestamp,
+    shards: Vec<char>,
+}
+
+impl Due {
+    pub(crate) fn new(shared: Arc<Shared>, queue: Queue, now: Timestamp) -> Due {
+        Due { shared, queue, now, shards: QueueId::shards().collect() }
+    }
+
+    fn look(&self, shard: char) -> std::io::Result<Shard> {
+        let directory = self.shared.shard_of(self.queue, Place::Queued, shard)?;
+        let mut found = Shard::default();
+        let mut due = Vec::new();
+        for id in self.shared.ids(self.queue, Place::Queued, shard)? {
+            // Gone meanwhile: finished.
+            let Some(meta) = directory.stat(id.as_str())? else { continue };
+            found.count += 1;
+            // Further ahead than any schedule goes: some clock was wrong, and waiting for it would be forever.
+            let absurd = meta.mtime > self.now.plus(self.shared.options.longest_interval);
+            if meta.mtime <= self.now || absurd {
+                due.push((meta.mtime, id));
+            } else {
+                found.next = Some(found.next.map_or(meta.mtime, |next| next.min(meta.mtime)));
+            }
+        }
+        due.sort_unstable();
+        found.due = due.into_iter().map(|(_, id)| id).collect();
+        Ok(found)
+    }
+}
 
 impl Iterator for Due {
     type Item = Result<Shard, Error>;
+
     fn next(&mut self) -> Option<Self::Item> {
-        unimplemented!()
+        let shard = self.shards.pop()?;
+        Some(self.look(shard).doing("scan a queue"))
     }
 }

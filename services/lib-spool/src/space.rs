@@ -1,6 +1,15 @@
 //! Room for mail.
 
 use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use crate::layout::{Shared, locked};
+
+/// How old the figures may be.
+const FRESH: Duration = Duration::from_secs(1);
+/// The share of the file system that stays free, in percent, in octets and in files.
+const RESERVE_PERCENT: u64 = 5;
 
 /// Room on the spool's file system against the reserve that must stay free (R1.5).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,4 +41,27 @@ impl fmt::Display for Space {
             self.mount, self.free_bytes, self.needed_bytes, self.free_inodes, self.needed_inodes
         )
     }
+}
+
+/// The figures, looked up anew where the last ones are too old.
+pub(crate) fn space(shared: &Shared) -> io::Result<Space> {
+    let ticks = shared.options.clock.ticks();
+    let mut room = locked(&shared.room);
+    if let Some((at, space)) = &*room
+        && ticks.saturating_sub(*at) < FRESH
+    {
+        return Ok(space.clone());
+    }
+    let found = shared.root.space()?;
+    let share = |total: u64| if total == u64::MAX { 0 } else { total / 100 * RESERVE_PERCENT };
+    let limit = shared.options.size_limit;
+    let space = Space {
+        mount: shared.mount.clone(),
+        free_bytes: found.free_bytes,
+        needed_bytes: shared.options.reserve_bytes.max(share(found.total_bytes)).max(limit.saturating_add(limit / 2)),
+        free_inodes: found.free_inodes,
+        needed_inodes: shared.options.reserve_inodes.max(share(found.total_inodes)),
+    };
+    *room = Some((ticks, space.clone()));
+    Ok(space)
 }

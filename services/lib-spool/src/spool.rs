@@ -1,5 +1,4 @@
 //! The spool as its users see it.
-#![allow(clippy::unimplemented, unused_variables, missing_docs, dead_code)]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +7,12 @@ use std::time::Duration;
 use lib_host::{Clock, Disk};
 use lib_mail::{QueueId, Timestamp};
 
-use crate::{Child, Claim, Command, Due, Effect, Error, Incoming, Listing, Listings, Queue, Space};
+use crate::error::Doing;
+use crate::layout::{Shared, Spot};
+use crate::{
+    Child, Claim, Command, Due, Effect, Error, Incoming, Listing, Listings, Place, Queue, Space, Swept, ballast, claim,
+    command, family, listing, space, sweep,
+};
 
 /// How a spool is opened.
 #[derive(Debug, Clone)]
@@ -44,89 +48,91 @@ impl Options {
     }
 }
 
-/// What a sweep did.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Swept {
-    /// Unfinished messages of crashed writers that were removed.
-    pub removed: usize,
-    /// Unfinished messages that are not old enough yet.
-    pub waiting: usize,
-    /// Damaged messages that lie in `corrupt/`.
-    pub corrupt: usize,
-    /// The ballast was taken up again.
-    pub ballast_restored: bool,
-}
-
 /// The queue directory. Cheap to clone; shared by all threads of a process.
 #[derive(Debug, Clone)]
 pub struct Spool {
-    inner: Arc<()>,
+    shared: Arc<Shared>,
 }
 
 impl Spool {
     /// Opens the spool in that directory, which exists; makes what is missing below it. `Layout` where it cannot be used.
     pub fn open(dir: &Path, options: Options) -> Result<Spool, Error> {
-        unimplemented!()
+        Ok(Spool { shared: Arc::new(Shared::open(dir, options)?) })
     }
 
     /// Begins a message. Touches no disk.
     pub fn begin(&self) -> Incoming {
-        unimplemented!()
+        Incoming::new(self.shared.clone(), self.shared.new_id(), None)
     }
 
-    /// Begins a message that `parent` causes. `cause` says why, as `dsn` or `forward`, and `member` whom it is for (the first
+    /// Begins a message that `parent` causes. `cause` (one word) says why, as `dsn` or `forward`, and `member` whom it is for (the first
     /// recipient's index, in general): the same three name the same message. The child is not attempted before the parent has a synced line that names
     /// it ([`What::Notified`](crate::What::Notified), [`What::Forwarded`](crate::What::Forwarded)). Its envelope's `parent` is set here.
     pub fn begin_child(&self, parent: &Claim, cause: &str, member: usize) -> Result<Child, Error> {
-        unimplemented!()
+        let family = parent.family();
+        let child = family.child_id(cause, member);
+        if family.has(&child) || parent.recipients().names(&child) {
+            return Ok(Child::Made(child));
+        }
+        family::clear(&self.shared, child)?;
+        Ok(Child::New(Box::new(Incoming::new(self.shared.clone(), child, Some(family.clone())))))
     }
 
     /// Takes a queued message, for this process alone. `None` where another has it, it is gone, not yet committed, or waits for
     /// its parent.
     pub fn claim(&self, queue: Queue, id: &QueueId) -> Result<Option<Claim>, Error> {
-        unimplemented!()
+        claim::claim(&self.shared, queue, id)
     }
 
     /// Looks for what is due, shard by shard. Nothing is opened.
     pub fn due(&self, queue: Queue, now: Timestamp) -> Due {
-        unimplemented!()
+        Due::new(self.shared.clone(), queue, now)
     }
 
     /// All messages of a queue, queued and held, without a lock.
     pub fn list(&self, queue: Queue) -> Listings {
-        unimplemented!()
+        Listings::new(self.shared.clone(), queue)
     }
 
     /// One message in all the places it lies, without a lock. Empty where it is unknown.
     pub fn show(&self, id: &QueueId) -> Result<Vec<Listing>, Error> {
-        unimplemented!()
+        let places =
+            Queue::ALL.into_iter().flat_map(|queue| [Place::Queued, Place::Held].map(|place| Spot { queue, place, id: *id }));
+        places.filter_map(|spot| listing::look(&self.shared, spot).transpose()).collect()
     }
 
     /// Messages in `corrupt/`.
     pub fn corrupt(&self) -> Result<Vec<(Queue, QueueId)>, Error> {
-        unimplemented!()
+        let mut found = Vec::new();
+        for queue in Queue::ALL {
+            for shard in QueueId::shards() {
+                let ids = self.shared.ids(queue, Place::Corrupt, shard).doing("look at damaged messages")?;
+                found.extend(ids.into_iter().map(|id| (queue, id)));
+            }
+        }
+        Ok(found)
     }
 
     /// Orders a message about, in both queues and wherever it lies. Where its consumer is busy with it, waits up to `patience` for the
     /// answer. Empty where the id is unknown.
     pub fn command(&self, id: &QueueId, command: Command, patience: Duration) -> Result<Vec<Effect>, Error> {
-        unimplemented!()
+        command::command(&self.shared, id, command, patience)
     }
 
     /// Removes what crashed writers left an hour ago or longer, in real time since this process first met it, and restores the
     /// ballast. Call it every few minutes from each consumer.
     pub fn sweep(&self, queue: Queue) -> Result<Swept, Error> {
-        unimplemented!()
+        sweep::sweep(&self.shared, queue)
     }
 
     /// Room for mail, at most a second old. Cheap.
     pub fn space(&self) -> Result<Space, Error> {
-        unimplemented!()
+        space::space(&self.shared).doing("look at the room on the disk")
     }
 
     /// Gives up the ballast, so that on a full disk delivery and removal go on. `false` where it was already given up. The spool does
     /// so by itself for its own writes; a consumer calls it where a mailbox on the same file system is full.
     pub fn release_ballast(&self) -> bool {
-        unimplemented!()
+        ballast::release(&self.shared)
     }
 }

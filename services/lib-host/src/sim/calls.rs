@@ -115,6 +115,10 @@ impl SimDir {
         Ok(())
     }
 
+    pub(crate) fn names_follow_files(&self) -> io::Result<bool> {
+        Ok(self.step("statfs", Path::new("."))?.names_follow)
+    }
+
     pub(crate) fn space(&self) -> io::Result<Space> {
         let world = self.step("statvfs", Path::new("."))?;
         let (bytes, inodes) = world.capacity;
