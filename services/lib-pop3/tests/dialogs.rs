@@ -1,5 +1,7 @@
 //! The dialogue files for POP3, played against the session itself; tests/dialogs/README.md says what the lines mean.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail by panicking")]
+
 use std::path::Path;
 
 use lib_pop3::Rules;

@@ -271,6 +271,9 @@ impl Conversation for Pop3Conversation {
     fn interrupted(&mut self, _: Interruption, _: &mut Vec<u8>) {}
 
     fn ended(&mut self, end: &End) {
+        // The driver may linger over the connection; the maildrop's lock must not.
+        self.session.cut_off();
+        (self.work, self.found) = (None, None);
         let why = match end {
             End::Closed | End::Gone | End::Interrupted(Interruption::Drain) => None,
             End::Interrupted(Interruption::Idle) => Some("silent for too long".to_owned()),

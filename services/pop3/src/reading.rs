@@ -29,9 +29,16 @@ pub(crate) struct Piece {
 pub(crate) struct Trip {
     blocks: VecDeque<Vec<u8>>,
     /// The message goes on.
-    body: Option<Body>,
+    body: Option<Rest>,
     /// Small messages behind it, whole, with their indexes.
     ahead: VecDeque<(usize, Vec<u8>)>,
+}
+
+/// The rest of a message.
+pub(crate) struct Rest {
+    body: Body,
+    /// Octets to come, by the message's size.
+    expected: u64,
 }
 
 /// What a trip is to bring.
@@ -39,7 +46,7 @@ pub(crate) enum Errand {
     /// A message from its beginning, and so many octets of those behind it.
     Begin { index: usize, ahead: usize },
     /// More of a message.
-    GoOn(Box<Body>),
+    GoOn(Box<Rest>),
 }
 
 impl Errand {
@@ -47,9 +54,9 @@ impl Errand {
     pub(crate) fn run(self, maildrop: &Maildrop) -> Result<Trip, Error> {
         let mut trip = Trip::default();
         match self {
-            Errand::GoOn(body) => trip.fill(*body)?,
+            Errand::GoOn(rest) => trip.fill(*rest)?,
             Errand::Begin { index, ahead } => {
-                trip.fill(maildrop.read(index)?)?;
+                trip.fill(Rest { body: maildrop.read(index)?, expected: maildrop.size(index) })?;
                 if trip.body.is_none() {
                     trip.look_ahead(maildrop, index + 1, ahead);
                 }
@@ -60,15 +67,17 @@ impl Errand {
 }
 
 impl Trip {
-    fn fill(&mut self, mut body: Body) -> Result<(), Error> {
-        while self.blocks.len() < BLOCKS {
+    /// Where the size says that a message is all there, its end is looked for at once: no further trip need be made for it.
+    fn fill(&mut self, mut rest: Rest) -> Result<(), Error> {
+        while self.blocks.len() < BLOCKS || (self.blocks.len() == BLOCKS && rest.expected == 0) {
             let mut block = Vec::new();
-            if !body.block(&mut block)? {
+            if !rest.body.block(&mut block)? {
                 return Ok(());
             }
+            rest.expected = rest.expected.saturating_sub(block.len() as u64);
             self.blocks.push_back(block);
         }
-        self.body = Some(body);
+        self.body = Some(rest);
         Ok(())
     }
 
@@ -133,7 +142,7 @@ impl Reading {
                 self.trip.body = body;
                 Ok(Piece { octets, last: self.trip.blocks.is_empty() && self.trip.body.is_none() })
             }
-            (None, Some(body)) => Err(Errand::GoOn(Box::new(body))),
+            (None, Some(rest)) => Err(Errand::GoOn(Box::new(rest))),
             (None, None) => Ok(Piece { octets: Vec::new(), last: true }),
         }
     }

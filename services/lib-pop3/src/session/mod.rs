@@ -242,6 +242,11 @@ impl<M: Maildrop> Session<M> {
         }
     }
 
+    /// The connection is gone: nothing is removed, and the maildrop is let go.
+    pub fn cut_off(&mut self) {
+        self.state = State::Ended;
+    }
+
     /// The maildrop is open.
     pub fn is_transaction(&self) -> bool {
         matches!(self.state, State::Transaction(_))
