@@ -1,12 +1,11 @@
 //! What a client is told: questions of a session and what is known, to a status. Nothing here waits or touches the machine.
 
+use lib_account::Maps;
 use lib_mail::{Address, Domain, Enhanced, Recipient, Status, Timestamp};
 use lib_net::auth::Verdict;
 use lib_policy::{Client, Expansion, HeaderScan, Route, Trail, admit_recipient, admit_sender, expand, route};
 use lib_smtp::server::Mail;
 use lib_spool::{Error, Space};
-
-use crate::maps::Maps;
 
 /// Octets of a reply that lists members; a longer list is not shown.
 const MAX_LISTED: usize = 400;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lib_mail::{Enhanced, Envelope, Peer, Status};
+use lib_mail::{Address, Enhanced, Envelope, Peer, Status};
 use lib_net::auth::{Login, Service, Verdict};
 use lib_net::conversation::{Arrival, Conversation, End, Interruption, Next, Turn};
 use lib_net::tls::TlsInfo;
@@ -15,7 +15,6 @@ use lib_spool::{Committed, Queue};
 use tokio::task::spawn_blocking;
 
 use crate::answers;
-use crate::maps::account_key;
 use crate::message::{Envelopes, Message};
 use crate::rules::{Rules, door};
 use crate::shared::{Named, Shared};
@@ -296,6 +295,11 @@ impl Dialogue {
     fn failed(&self) -> Status {
         Status::local(451, Enhanced::new(4, 3, 0), "Internal error; try again later", self.shared.now())
     }
+}
+
+/// The key of an account that `auth` named by its full address.
+fn account_key(account: &str) -> String {
+    account.parse::<Address>().map_or_else(|_| account.to_lowercase(), |address| address.key())
 }
 
 impl Conversation for Dialogue {

@@ -6,7 +6,6 @@
 mod answers;
 mod dialogue;
 mod etrn;
-mod maps;
 mod message;
 mod program;
 mod rules;

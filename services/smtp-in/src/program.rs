@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use lib_account::{MapFiles, Maps};
 use lib_host::Clock;
 use lib_net::Role;
 use lib_net::auth::{self, AuthClient};
@@ -24,7 +25,6 @@ use lib_spool::{Options, Spool};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::etrn::Runs;
-use crate::maps::{MapFiles, Maps};
 use crate::rules::Rules;
 use crate::service::SmtpService;
 use crate::shared::Shared;

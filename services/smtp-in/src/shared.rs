@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+use lib_account::Maps;
 use lib_host::Clock;
 use lib_mail::{Peer, QueueId, Status, Timestamp};
 use lib_net::auth::AuthClient;
@@ -12,9 +14,7 @@ use lib_record::{Event, RoleName, What};
 use lib_spool::Spool;
 
 use crate::etrn::Runs;
-use crate::maps::Maps;
 use crate::rules::Rules;
-use arc_swap::ArcSwap;
 
 /// Shared by all sessions of the process.
 pub(crate) struct Shared {
