@@ -46,6 +46,21 @@ struct Conclusion {
 }
 
 impl Settling<'_> {
+    /// Tells of what an attempt before a crash left untold; to be called before anything is attempted, so that its notification
+    /// stays the same one.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn resume(&self, claim: &Claim) -> Result<Vec<Told>, Error> {
+        if claim.recipients().failed().is_empty() {
+            return Ok(Vec::new());
+        }
+        claim.sync()?;
+        let told = self.teller(claim).tell_failures()?;
+        claim.sync()?;
+        Ok(told.into_iter().collect())
+    }
+
     /// Settles an attempt whose outcomes are recorded: each recipient that was pending has one, `Deferred` at least. `previous` is
     /// when the attempt before it ended ([`Recipients::last_at`](crate::Recipients::last_at), asked before this one's outcomes were recorded).
     ///
