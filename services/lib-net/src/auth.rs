@@ -268,5 +268,20 @@ fn give(line: &[u8], waiting: &Waiting) -> bool {
     true
 }
 
+/// Takes a line of either direction, for the fuzz target and its replay. Panics where a line that is read does not print as one that is
+/// read the same, or where an answer verifies a login without naming the account.
+pub fn prove_line(line: &[u8]) {
+    if let Ok(request) = serde_json::from_slice::<Request>(line) {
+        let again = serde_json::to_vec(&request).ok().and_then(|line| serde_json::from_slice(&line).ok());
+        assert_eq!(again, Some(request));
+    }
+    if let Ok(response) = serde_json::from_slice::<Response>(line) {
+        let again: Option<Response> = serde_json::to_vec(&response).ok().and_then(|line| serde_json::from_slice(&line).ok());
+        assert_eq!(again.as_ref(), Some(&response));
+        let account = response.account.clone();
+        assert!(!matches!(response.verdict(), Verdict::Verified { account: named } if Some(&named) != account.as_ref()));
+    }
+}
+
 #[cfg(test)]
 mod tests;

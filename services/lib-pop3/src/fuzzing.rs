@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::command::Command;
 use crate::session::{Answer, Ask, Maildrop, Next, NotOpened, Rules, Session, Verdict};
+use crate::stuff::{Stuffer, TopCut};
 
 /// A password that is refused, whatever the mailbox says.
 pub const WRONG: &str = "wrong";
@@ -200,6 +201,32 @@ pub fn command(line: &[u8]) {
         let again = Command::parse(printed.as_bytes());
         assert!(again == Ok(command) || matches!(command, Command::Apop), "{printed}");
     }
+}
+
+/// The first octet is where the message behind it is cut. Panics where the cut changes the reply or the top, where a line of the reply is a
+/// dot alone before its end, or where what a client reads back is not the message.
+pub fn message(input: &[u8]) {
+    let [cut, message @ ..] = input else { return };
+    let (front, back) = message.split_at(usize::from(*cut).min(message.len()));
+    let whole = stuffed(&[message]);
+    assert_eq!(whole, stuffed(&[front, back]));
+    let body = whole.strip_suffix(b".\r\n").unwrap_or_default();
+    let lines: Vec<&[u8]> = body.split_inclusive(|octet| *octet == b'\n').collect();
+    assert!(lines.iter().all(|line| !matches!(line, [b'.', b'\r' | b'\n', ..])));
+    let read: Vec<u8> = lines.iter().flat_map(|line| line.strip_prefix(b".").unwrap_or(line)).copied().collect();
+    assert!(read.starts_with(message) && read.len() <= message.len() + 2);
+    let lines = u64::from(*cut) % 8;
+    let (mut top, mut cut_top) = (TopCut::new(lines), TopCut::new(lines));
+    let shown = cut_top.shown(front);
+    let shown = shown + if shown == front.len() { cut_top.shown(back) } else { 0 };
+    assert_eq!(top.shown(message), shown);
+}
+
+fn stuffed(pieces: &[&[u8]]) -> Vec<u8> {
+    let (mut stuffer, mut output) = (Stuffer::default(), Vec::new());
+    pieces.iter().for_each(|piece| stuffer.push(piece, &mut output));
+    stuffer.finish(&mut output);
+    output
 }
 
 fn check_replies(output: &[u8]) {
