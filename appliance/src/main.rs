@@ -44,6 +44,9 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    // Who has which account is for all roles to read; everything else is for its owner.
+    let open = matches!(cli.command, Command::Account(_) | Command::Init(_) | Command::Up { .. } | Command::Owners);
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(if open { 0o022 } else { 0o077 }));
     match cli.command {
         Command::Role { name } => return role_process::run(name),
         Command::Completions { shell } => {

@@ -13,10 +13,11 @@ use crate::supervisor::signals;
 /// Runs the role on the line that is this process's standard input.
 pub(crate) fn run(name: RoleName) -> Result<ExitCode> {
     signals::block()?;
-    // Files of the mailboxes and the queue are for their owner, and in the strict set-up for the group of the roles.
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o007));
     let mut isolated = String::new();
     let role = Role::from_standard_input(|start| {
+        // Mail and queue are for their owner; where roles are users of their own, for their common group too.
+        let shared = start.settings.users.group.is_some();
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(if shared { 0o007 } else { 0o077 }));
         let more = files_elsewhere(&start.settings, start.config.as_deref());
         isolated = isolation::restrict(&Grants::of(start.role, &start.data, start.config.as_deref(), &more))?;
         Ok(())

@@ -80,7 +80,16 @@ pub(crate) fn reload(layout: &Layout) -> Result<ExitCode> {
 
 /// Stops the server in order.
 pub(crate) fn stop(layout: &Layout) -> Result<ExitCode> {
-    let _: bool = ask(layout, Request::Stop)?;
+    if !crate::tree::is_held(layout) {
+        bail!("no bongsu runs on {0}; start it with: bongsu up --data {0}", layout.data().display());
+    }
+    // The answer may be cut off by the very end that was asked for, so the lock tells and not the answer.
+    if let Err(error) = ask::<bool>(layout, Request::Stop)
+        && crate::tree::is_held(layout)
+        && layout.control_socket().exists()
+    {
+        eprintln!("bongsu: {error:#}");
+    }
     while crate::tree::is_held(layout) {
         std::thread::sleep(std::time::Duration::from_millis(50));
     }

@@ -69,11 +69,11 @@ impl Journal {
         self.lost
     }
 
-    /// Names sort by time: seconds since 1970, twelve digits, and a number for files of the same second.
+    /// Names sort by time: microseconds since 1970, eighteen digits.
     fn begin(&self, now: SystemTime) -> Option<Open> {
-        let seconds = now.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs();
-        (0..1000).find_map(|number| {
-            let path = self.dir.join(format!("{seconds:012}-{number:03}{ENDING}"));
+        let micros = now.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_micros();
+        (micros..micros + 100).find_map(|name| {
+            let path = self.dir.join(format!("{name:018}{ENDING}"));
             let file = OpenOptions::new().create_new(true).append(true).open(path).ok()?;
             Some(Open { file, size: 0, since: now })
         })
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn old_files_go_when_a_new_one_begins() {
         let dir = tempfile::tempdir().unwrap();
-        let old = dir.path().join("000000000001-000.jsonl");
+        let old = dir.path().join("000000000000000001.jsonl");
         std::fs::write(&old, "{}\n").unwrap();
         let past = SystemTime::now() - Duration::from_secs(7200);
         File::options().append(true).open(&old).unwrap().set_modified(past).unwrap();

@@ -237,12 +237,13 @@ impl Supervisor {
             return None;
         }
         let users = &self.plan.settings.users;
-        let uid = match role {
-            RoleName::Pop3 => users.pop3,
-            RoleName::Auth => users.auth,
-            _ => users.queue,
-        }?;
-        Some(User { uid, gid: users.group.unwrap_or(uid) })
+        // Those who touch mailboxes share a group; `auth` touches none, and its own group is that of the password hashes.
+        let (uid, gid) = match role {
+            RoleName::Pop3 => (users.pop3, users.group),
+            RoleName::Auth => (users.auth, None),
+            _ => (users.queue, users.group),
+        };
+        uid.map(|uid| User { uid, gid: gid.unwrap_or(uid) })
     }
 
     fn heard(&mut self, number: u64, said: FromRole) {

@@ -54,7 +54,8 @@ pub(crate) struct Secret {
 
 impl Line for Secret {
     const FILE: &'static str = "passwords";
-    const MODE: u32 = 0o600;
+    // Closed by its directory; the group is for the set-up in which an administrator writes and another user, `auth`, reads.
+    const MODE: u32 = 0o640;
 
     fn key(&self) -> String {
         self.account.clone()

@@ -14,7 +14,8 @@ use crate::real::{RealDir, RealFile};
 use crate::sim::{SimDir, SimDisk, SimFile};
 
 /// Mode of files that only the service may read.
-const PRIVATE: u32 = 0o600;
+/// Less what the process's umask takes away.
+const PRIVATE: u32 = 0o660;
 
 /// The disk: the real one, or a simulated one for tests. Cheap to clone.
 #[derive(Debug, Clone)]

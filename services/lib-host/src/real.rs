@@ -15,7 +15,8 @@ use rustix::io::{Errno, retry_on_intr};
 
 use crate::{Access, Entry, Kind, Meta, Purpose, Space, mutant};
 
-const DIR_MODE: u32 = 0o700;
+/// The process's umask takes the group's rights away, but where roles of several users share a group.
+const DIR_MODE: u32 = 0o770;
 /// Magic numbers of statfs(2). ext2 and ext3 share ext4's and are served by its driver.
 const EXT4: u64 = 0xef53;
 const TMPFS: u64 = 0x0102_1994;

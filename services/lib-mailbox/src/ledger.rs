@@ -11,7 +11,7 @@ use crate::Usage;
 
 const NAME: &str = "usage";
 const FIRST_LINE: &str = "bongsu-usage 1";
-const MODE: u32 = 0o600;
+const MODE: u32 = 0o660;
 /// A ledger over this is written anew with one line.
 const COMPACT_OVER: u64 = 64 * 1024;
 /// A ledger over this is not ours; it would not be read into memory.

@@ -82,7 +82,7 @@ fn what_cannot_be_is_refused() {
 fn only_the_owner_reads_hashes() {
     let yard = Yard::new();
     yard.register.add(account("minji@example.kr"), "x").unwrap();
-    for (file, mode) in [("accounts/accounts", 0o644), ("secrets/passwords", 0o600)] {
+    for (file, mode) in [("accounts/accounts", 0o644), ("secrets/passwords", 0o640)] {
         let found = std::fs::metadata(yard.dir.path().join(file)).unwrap().permissions().mode() & 0o777;
         assert_eq!(found, mode, "{file}");
     }
