@@ -145,6 +145,14 @@ fn all_problems_are_told_at_once_with_their_lines() {
 #[test]
 fn one_problem_each() {
     for (text, expected) in [
+        (
+            "hostname = 'a.example'\n[smtp]\nmessage_size_limit = '3 GB'",
+            "bongsu.toml:3: smtp.message_size_limit = 3 GB: `3 GB` is too large; allowed is 64 kB to 2 GB",
+        ),
+        (
+            "hostname = 'a.example'\n[pop3]\nidle_timeout = '3h'",
+            "bongsu.toml:3: pop3.idle_timeout = 3h: `3h` is too large; allowed is 1s to 2h",
+        ),
         ("", "bongsu.toml: hostname has to be set: domain, such as mail.example.net"),
         (
             "hostname = 'localhost'",
