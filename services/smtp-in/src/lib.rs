@@ -11,6 +11,8 @@ mod program;
 mod rules;
 mod service;
 mod shared;
+#[cfg(test)]
+mod tests;
 
 use std::process::ExitCode;
 

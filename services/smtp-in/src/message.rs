@@ -12,9 +12,6 @@ use lib_spool::{Commit, Committed, Error, Incoming, Queue};
 use crate::answers;
 use crate::shared::Shared;
 
-/// Octets that gather before they go to the disk, once a message is too long for memory.
-const PIECE: usize = 64 * 1024;
-
 /// A message that has begun.
 #[derive(Debug)]
 pub(crate) struct Message {
@@ -54,7 +51,7 @@ impl Message {
         self.store.incoming.len() + self.store.piece.len() as u64
     }
 
-    /// Takes octets. `Ok(true)`: a piece is full, and [`Store::write`] is due in the pool.
+    /// Takes octets. `Ok(true)`: [`Store::write`] is due in the pool.
     pub(crate) fn take(&mut self, octets: &[u8]) -> Result<bool, Error> {
         self.scan.feed(octets);
         match &mut self.bcc {
@@ -104,17 +101,17 @@ pub(crate) struct Parts {
 }
 
 impl Store {
-    /// Octets that come one after the other stay in order: once there is a piece, all go behind it.
+    /// `Ok(true)`: the disk would be touched, so these octets are for [`Store::write`], before any others.
     fn take(&mut self, octets: &[u8]) -> Result<bool, Error> {
         if self.piece.is_empty() && !self.incoming.blocks(octets.len()) {
             self.incoming.append(octets)?;
             return Ok(false);
         }
         self.piece.extend_from_slice(octets);
-        Ok(self.piece.len() >= PIECE)
+        Ok(true)
     }
 
-    /// Writes the gathered octets, where there is still room on the disk. Blocks.
+    /// Writes what is in memory, where there is still room on the disk. Blocks.
     pub(crate) fn write(&mut self, shared: &Shared) -> Result<(), Status> {
         if let Some(full) = answers::room(&shared.spool.space(), None, shared.now()) {
             return Err(full);
