@@ -1,0 +1,258 @@
+//! One attempt at one message: claim, read, group by destination, send, record, settle.
+
+use std::io;
+use std::sync::Arc;
+
+use lib_mail::{Class, Enhanced, QueueId, Status, Timestamp};
+use lib_record::{Outcome as Fared, What as Happened};
+use lib_spool::{Claim, Ended, Error, Outcome, Queue, Settled, Settling, What};
+use tokio::task::{JoinSet, spawn_blocking};
+
+use crate::dial::Manner;
+use crate::hop::{NextHop, groups};
+use crate::message::Message;
+use crate::shared::Shared;
+use crate::targets::targets;
+use crate::terms::Terms;
+use crate::walk::{Fate, all, walk};
+
+/// Destinations of one message that are served at one time.
+const DESTINATIONS_AT_ONCE: usize = 8;
+
+/// How a message fares for the scheduler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Nothing is left of it here, or another has it.
+    Gone,
+    /// It waits until then.
+    Due(Timestamp),
+    /// Something is wrong with the disk or the message: leave it alone for a while.
+    Trouble,
+}
+
+/// Attempts a message.
+pub(crate) async fn attempt(shared: Arc<Shared>, id: QueueId) -> Next {
+    let terms = shared.terms.load_full();
+    let result = run(&shared, &terms, id).await;
+    result.unwrap_or_else(|error| {
+        shared.warn(Some(id), "spool", error.to_string());
+        Next::Trouble
+    })
+}
+
+/// Runs a call of the spool in the pool of threads that may block.
+async fn blocking<T: Send + 'static>(call: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+    spawn_blocking(call)
+        .await
+        .unwrap_or_else(|error| Err(Error::Disk { doing: "run a call of the spool", source: io::Error::other(error) }))
+}
+
+async fn run(shared: &Arc<Shared>, terms: &Arc<Terms>, id: QueueId) -> Result<Next, Error> {
+    let opened = blocking({
+        let (spool, terms) = (shared.spool.clone(), terms.clone());
+        move || open(&spool, &terms, id)
+    });
+    let Some(opened) = opened.await? else { return Ok(Next::Gone) };
+    let Opened { claim, message, previous } = opened;
+    let Some(message) = message else { return settle(shared, terms, claim, None, Vec::new(), previous).await };
+    let message = Arc::new(message);
+    let pending = claim.pending();
+    let mut last = Vec::new();
+    if message.found.hops > terms.hop_limit {
+        last = all(&pending, &too_many_hops(message.found.hops, shared.clock.now()));
+    } else {
+        let mut waiting = groups(&message.envelope.recipients, &pending, terms).into_iter();
+        let mut running = JoinSet::new();
+        loop {
+            while running.len() < DESTINATIONS_AT_ONCE
+                && let Some((hop, indexes)) = waiting.next()
+            {
+                running.spawn(deliver(shared.clone(), terms.clone(), message.clone(), hop, indexes));
+            }
+            match running.join_next().await {
+                None => break,
+                // The last group's outcomes are recorded with the end of the message.
+                Some(Ok(fates)) if running.is_empty() && waiting.len() == 0 => last = fates,
+                Some(Ok(fates)) => record(shared, &claim, &message, fates).await?,
+                Some(Err(error)) => shared.warn(Some(id), "relay-out", format!("an attempt ended early: {error}")),
+            }
+        }
+    }
+    settle(shared, terms, claim, Some(message), last, previous).await
+}
+
+/// A claimed message, read once.
+struct Opened {
+    claim: Arc<Claim>,
+    /// `None` where nothing is to be sent: only a sender is to be told, or a person wants the message returned.
+    message: Option<Message>,
+    /// When the attempt before this one ended.
+    previous: Option<Timestamp>,
+}
+
+fn open(spool: &lib_spool::Spool, terms: &Terms, id: QueueId) -> Result<Option<Opened>, Error> {
+    let Some(claim) = spool.claim(Queue::Relay, &id)? else { return Ok(None) };
+    let claim = Arc::new(claim);
+    let recipients = claim.recipients();
+    let message = if recipients.pending().is_empty() || claim.bounce_wanted()? {
+        None
+    } else {
+        let read = Message::read(&claim, &terms.hostname.key(), &terms.zone);
+        Some(read.map_err(|source| Error::Disk { doing: "read a message", source })?)
+    };
+    Ok(Some(Opened { claim, message, previous: recipients.last_at() }))
+}
+
+/// Sends to the recipients of one destination; each gets a fate.
+async fn deliver(
+    shared: Arc<Shared>,
+    terms: Arc<Terms>,
+    message: Arc<Message>,
+    hop: NextHop,
+    indexes: Vec<usize>,
+) -> Vec<Fate> {
+    let found = targets(&shared.dns, &terms, &hop, shared.clock.now()).await;
+    let targets = match found {
+        Ok(targets) => targets,
+        Err(status) => return all(&indexes, &status),
+    };
+    let room = shared.limits.enter(&hop.key(), terms.relay.per_destination).await;
+    let fates = walk(&shared.dialer, &Manner::of(&hop, &terms), &targets, &message, &indexes).await;
+    drop(room);
+    fates
+}
+
+fn too_many_hops(hops: u32, now: Timestamp) -> Status {
+    let text = format!("The message went through {hops} servers; it seems to go round in a circle");
+    Status::local(554, Enhanced::new(5, 4, 6), text, now)
+}
+
+/// Records fates while others are still in work, and makes them durable: the shorter this takes, the fewer duplicates a crash makes.
+async fn record(shared: &Arc<Shared>, claim: &Arc<Claim>, message: &Arc<Message>, fates: Vec<Fate>) -> Result<(), Error> {
+    tell_events(shared, message, &fates);
+    let claim = claim.clone();
+    blocking(move || {
+        claim.record(&outcomes(&claim, &fates))?;
+        claim.sync()
+    })
+    .await
+}
+
+/// The history lines of fates. Where the peer tells the sender of success itself, or the sender asked for nothing, we do not.
+fn outcomes(claim: &Claim, fates: &[Fate]) -> Vec<(usize, Outcome)> {
+    let mut outcomes = Vec::with_capacity(fates.len());
+    for Fate { index, status, will_tell } in fates {
+        let what = match status.class() {
+            Class::Success => What::Relayed,
+            Class::Temporary => What::Deferred,
+            Class::Permanent => What::Failed,
+        };
+        outcomes.push((*index, Outcome { what, status: status.clone() }));
+        let asked = claim.envelope().recipients.get(*index).is_some_and(|recipient| recipient.notify.on_success());
+        if asked && status.is_success() && *will_tell {
+            outcomes.push((*index, Outcome { what: What::Notified(None), status: status.clone() }));
+        }
+    }
+    outcomes
+}
+
+/// Records the last fates, and lets the message wait or go.
+async fn settle(
+    shared: &Arc<Shared>,
+    terms: &Arc<Terms>,
+    claim: Arc<Claim>,
+    message: Option<Arc<Message>>,
+    last: Vec<Fate>,
+    previous: Option<Timestamp>,
+) -> Result<Next, Error> {
+    let id = claim.id();
+    let about = About { arrived: claim.envelope().arrived, size: claim.message_len(), to: addresses(&claim) };
+    if let Some(message) = message {
+        tell_events(shared, &message, &last);
+    }
+    let settled = blocking({
+        let (shared, terms) = (shared.clone(), terms.clone());
+        move || conclude(&shared, &terms, claim, &last, previous)
+    });
+    let settled = settled.await?;
+    tell_settled(shared, id, &about, &settled);
+    Ok(match settled.ended {
+        Ended::Deferred(due) => Next::Due(due),
+        Ended::Due => Next::Due(shared.clock.now()),
+        Ended::Held | Ended::Deleted | Ended::Finished => Next::Gone,
+    })
+}
+
+fn conclude(
+    shared: &Shared,
+    terms: &Terms,
+    claim: Arc<Claim>,
+    last: &[Fate],
+    previous: Option<Timestamp>,
+) -> Result<Settled, Error> {
+    let outcomes = outcomes(&claim, last);
+    let recorded = if outcomes.is_empty() { Ok(()) } else { claim.record(&outcomes) };
+    // Whoever read the message has ended: only this is left of the claim.
+    let claim = Arc::into_inner(claim).ok_or(Error::Misuse("a message is settled while it is read"))?;
+    let settling = Settling {
+        spool: &shared.spool,
+        schedule: &terms.schedule,
+        reporting: &terms.reporting,
+        queue_of: &|address| shared.queue_of(address, terms),
+        now: shared.clock.now(),
+    };
+    let settled = settling.settle(claim, previous);
+    recorded.and(settled)
+}
+
+/// What events say of a message that may be gone by then.
+struct About {
+    arrived: Timestamp,
+    size: u64,
+    to: Vec<String>,
+}
+
+fn addresses(claim: &Claim) -> Vec<String> {
+    claim.envelope().recipients.iter().map(|recipient| recipient.address.to_string()).collect()
+}
+
+fn tell_events(shared: &Shared, message: &Message, fates: &[Fate]) {
+    let to: Vec<String> = message.envelope.recipients.iter().map(|recipient| recipient.address.to_string()).collect();
+    let about = About { arrived: message.envelope.arrived, size: message.message_len, to };
+    for fate in fates {
+        tell_attempt(shared, message.id, &about, fate.index, &fate.status);
+    }
+}
+
+fn tell_attempt(shared: &Shared, id: QueueId, about: &About, index: usize, status: &Status) {
+    let outcome = match status.class() {
+        Class::Success => Fared::Relayed,
+        Class::Temporary => Fared::Deferred,
+        Class::Permanent => Fared::Failed,
+    };
+    let relay = match &status.by {
+        lib_mail::By::Remote(host) => host.clone(),
+        lib_mail::By::Local => String::new(),
+    };
+    let to = about.to.get(index).cloned().unwrap_or_default();
+    let delay = shared.clock.now().since(about.arrived);
+    shared.record(Some(id), Happened::Attempt { to, outcome, delay, relay, size: about.size, status: status.clone() });
+}
+
+fn tell_settled(shared: &Shared, id: QueueId, about: &About, settled: &Settled) {
+    for (index, status) in &settled.given_up {
+        tell_attempt(shared, id, about, *index, status);
+    }
+    for told in &settled.told {
+        let what = Happened::Bounced { parent: id, to: told.to.to_string(), kind: told.kind.as_str().into() };
+        shared.record(Some(told.id), what);
+        shared.wake(told.queue, told.id);
+    }
+    let ordered = |order: &str, result: &str| Happened::Ordered { order: order.into(), result: result.into() };
+    match settled.ended {
+        Ended::Finished => shared.record(Some(id), Happened::Done { delay: shared.clock.now().since(about.arrived) }),
+        Ended::Held => shared.record(Some(id), ordered("hold", "held")),
+        Ended::Deleted => shared.record(Some(id), ordered("delete", "deleted")),
+        Ended::Deferred(_) | Ended::Due => {}
+    }
+}

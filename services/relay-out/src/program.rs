@@ -1,0 +1,85 @@
+//! From a role to a running program.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use lib_host::Clock;
+use lib_net::Role;
+use lib_net::dns::Dns;
+use lib_net::recorder::Recorder;
+use lib_net::runtime;
+use lib_net::wake::{Consumer, Receiver, Waker};
+use lib_settings::Settings;
+use lib_spool::{Options, Spool};
+
+use crate::dial::Dialer;
+use crate::scheduler::Scheduler;
+use crate::shared::{Limits, LocalMap, Shared};
+use crate::terms::Terms;
+
+/// How long one try at one name server may take.
+const DNS_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the last events may take to be written.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// Passes mail on to other servers until the supervisor orders to stop.
+pub fn run(role: Role) -> ExitCode {
+    match begin(role) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("relay-out: cannot begin: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn begin(mut role: Role) -> Result<(), String> {
+    let wakes = role.take_wake(Consumer::Relay).ok_or("the supervisor passed no wake socket")?;
+    let recorder = Recorder::to_standard_output().map_err(|error| error.to_string())?;
+    let threads = role.settings.spool.sync_threads as usize;
+    let runtime = runtime::build("relay-out", threads).map_err(|error| error.to_string())?;
+    runtime.block_on(async {
+        let wakes = Receiver::new(wakes).map_err(|error| error.to_string())?;
+        let shared = Arc::new(open(&role, recorder.clone())?);
+        role.line.reporter().ready();
+        Scheduler::new(shared).run(wakes, &mut role.line).await;
+        Ok::<_, String>(())
+    })?;
+    // What is still in work is cut: its claims end with the process, and it is attempted again.
+    runtime.shutdown_background();
+    recorder.flush(FLUSH);
+    Ok(())
+}
+
+fn open(role: &Role, recorder: Recorder) -> Result<Shared, String> {
+    let settings = &role.settings;
+    let base = role.config.as_deref().unwrap_or(&role.data);
+    let clock = open_clock(settings, base)?;
+    let terms = Terms::new(settings, &role.secrets);
+    let options =
+        Options { longest_interval: terms.schedule.longest(), ..Options::new(clock.clone(), settings.largest_message()) };
+    let spool = Spool::open(&role.data.join("spool"), options).map_err(|error| error.to_string())?;
+    let dns = Dns::new(&settings.relay.nameservers, DNS_TIMEOUT)
+        .map_err(|error| format!("{error}; name the servers in relay.nameservers"))?;
+    Ok(Shared {
+        spool,
+        recorder,
+        waker: Waker::new(&role.data.join("run")),
+        dns,
+        dialer: Dialer::new(clock.clone()),
+        local: LocalMap::new(base),
+        limits: Limits::new(terms.relay.concurrency),
+        terms: ArcSwap::from_pointee(terms),
+        clock,
+    })
+}
+
+fn open_clock(settings: &Settings, base: &Path) -> Result<Clock, String> {
+    match &settings.testing.clock {
+        None => Ok(Clock::system()),
+        Some(file) => Clock::from_file(&base.join(file)).map_err(|error| format!("testing.clock {}: {error}", file.display())),
+    }
+}

@@ -1,0 +1,307 @@
+//! Which message is attempted when: woken by datagrams, and by a slow scan for what no datagram told.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lib_mail::{Domain, QueueId, Timestamp};
+use lib_net::role::{Line, Order, State};
+use lib_net::wake::{Receiver, Wake};
+use lib_record::What;
+use lib_spool::{Error, Queue, Spool};
+use tokio::task::{Id, JoinHandle, JoinSet, spawn_blocking};
+use tokio::time::{interval, sleep, timeout};
+
+use crate::attempt::{Next, attempt};
+use crate::shared::Shared;
+use crate::terms::Terms;
+
+/// The longest time between two scans while little lies in the queue.
+const RESCAN: Duration = Duration::from_secs(30);
+/// The shortest, so that a clock that runs fast, or a queue with something due each moment, costs little.
+const BREATH: Duration = Duration::from_millis(200);
+/// A scan may cost one part in so many of one core.
+const SCAN_SHARE: u32 = 100;
+/// Messages in work for each connection that is allowed: those whose destination has no room wait without a connection.
+const MESSAGES_PER_CONNECTION: usize = 4;
+/// Ids that wait in memory; the rest stays on disk until the next scan.
+const MOST_WAITING: usize = 20_000;
+/// Datagrams taken at one time.
+const WAKES: usize = 256;
+/// How long a message is left alone after trouble with it.
+const REST: Duration = Duration::from_secs(30);
+/// How often crashed writers' leftovers are looked for.
+const SWEEP: Duration = Duration::from_secs(300);
+/// How long attempts may go on after the order to drain; the supervisor kills later.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// What a scan looks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Wish {
+    /// What is due.
+    Due,
+    /// Everything (`queue run`).
+    All,
+    /// What waits for a domain (ETRN, `queue flush`).
+    For(Domain),
+}
+
+/// What a scan found.
+#[derive(Debug, Default)]
+struct Scanned {
+    ids: Vec<QueueId>,
+    next: Option<Timestamp>,
+    count: usize,
+    /// There was more than fits.
+    cut: bool,
+    cost: Duration,
+}
+
+/// The queue in memory: nothing of it needs to survive.
+pub(crate) struct Scheduler {
+    shared: Arc<Shared>,
+    most: usize,
+    waiting: VecDeque<QueueId>,
+    /// Waiting, in work, or resting.
+    known: HashSet<QueueId>,
+    running: JoinSet<Next>,
+    in_work: HashMap<Id, QueueId>,
+    wishes: VecDeque<Wish>,
+    scan: Option<JoinHandle<Scanned>>,
+    next_scan: Instant,
+    swept: Instant,
+    count: usize,
+}
+
+impl Scheduler {
+    pub(crate) fn new(shared: Arc<Shared>) -> Scheduler {
+        let most = shared.terms.load().relay.concurrency as usize * MESSAGES_PER_CONNECTION;
+        Scheduler {
+            shared,
+            most,
+            waiting: VecDeque::new(),
+            known: HashSet::new(),
+            running: JoinSet::new(),
+            in_work: HashMap::new(),
+            wishes: VecDeque::new(),
+            scan: None,
+            next_scan: Instant::now(),
+            swept: Instant::now(),
+            count: 0,
+        }
+    }
+
+    /// Runs until the order to drain, and through it.
+    pub(crate) async fn run(mut self, wakes: Receiver, line: &mut Line) {
+        let mut tick = interval(Duration::from_secs(1));
+        loop {
+            self.start_attempts();
+            self.start_scan();
+            tokio::select! {
+                order = line.next() => match order {
+                    Order::Reload(new) => {
+                        self.reload(Terms::new(&new.settings, &new.secrets));
+                        line.reporter().in_force(new.generation);
+                    }
+                    Order::Drain => break,
+                },
+                received = wakes.receive(WAKES) => match received {
+                    Ok(wakes) => wakes.into_iter().for_each(|wake| self.wake(wake)),
+                    // The scan finds what the datagrams would have told.
+                    Err(_) => sleep(BREATH).await,
+                },
+                Some(ended) = self.running.join_next_with_id() => self.ended(ended),
+                scanned = finished(&mut self.scan) => self.scanned(scanned),
+                () = sleep(self.next_scan.saturating_duration_since(Instant::now())), if self.scan.is_none() => {}
+                _ = tick.tick() => {
+                    self.tick();
+                    line.reporter().state(&self.state());
+                }
+            }
+        }
+        self.drain().await;
+    }
+
+    fn enabled(&self) -> bool {
+        self.shared.terms.load().relay.enabled
+    }
+
+    fn start_attempts(&mut self) {
+        while self.running.len() < self.most && self.enabled() {
+            let Some(id) = self.waiting.pop_front() else { return };
+            let shared = self.shared.clone();
+            let task = self.running.spawn(async move {
+                let next = attempt(shared, id).await;
+                if next == Next::Trouble {
+                    sleep(REST).await;
+                }
+                next
+            });
+            self.in_work.insert(task.id(), id);
+        }
+    }
+
+    fn start_scan(&mut self) {
+        if self.scan.is_some() || !self.enabled() {
+            return;
+        }
+        let wish = match self.wishes.pop_front() {
+            Some(wish) => wish,
+            None if Instant::now() >= self.next_scan => Wish::Due,
+            None => return,
+        };
+        let (spool, now) = (self.shared.spool.clone(), self.shared.clock.now());
+        let shared = self.shared.clone();
+        self.scan = Some(spawn_blocking(move || {
+            let begun = Instant::now();
+            let mut found = look(&spool, &wish, now).unwrap_or_else(|error| {
+                shared.warn(None, "spool", format!("cannot look through the queue: {error}"));
+                Scanned::default()
+            });
+            found.cost = begun.elapsed();
+            found
+        }));
+    }
+
+    fn wake(&mut self, wake: Wake) {
+        match wake {
+            Wake::New(id) => self.add(id),
+            Wake::Flush(domain) => self.wish(Wish::For(domain)),
+            Wake::Run => self.wish(Wish::All),
+        }
+    }
+
+    fn wish(&mut self, wish: Wish) {
+        self.shared.dialer.idle.forget_unreachable();
+        if !self.wishes.contains(&wish) && self.wishes.len() < WAKES {
+            self.wishes.push_back(wish);
+        }
+    }
+
+    fn add(&mut self, id: QueueId) {
+        if self.waiting.len() < MOST_WAITING && self.known.insert(id) {
+            self.waiting.push_back(id);
+        } else {
+            // Full, or in work just now: the scan comes back to it.
+            self.scan_by(Instant::now() + BREATH);
+        }
+    }
+
+    fn scan_by(&mut self, moment: Instant) {
+        self.next_scan = self.next_scan.min(moment);
+    }
+
+    fn scanned(&mut self, found: Scanned) {
+        self.scan = None;
+        self.count = found.count;
+        let pause = (found.cost * SCAN_SHARE).max(BREATH);
+        let until_next = found.next.map_or(RESCAN, |next| self.shared.clock.real_until(next)).min(RESCAN);
+        let until_next = if found.cut { BREATH } else { until_next };
+        self.next_scan = Instant::now() + until_next.max(pause);
+        for id in found.ids {
+            if self.waiting.len() < MOST_WAITING && self.known.insert(id) {
+                self.waiting.push_back(id);
+            }
+        }
+    }
+
+    fn ended(&mut self, ended: Result<(Id, Next), tokio::task::JoinError>) {
+        let (task, next) = match ended {
+            Ok(ended) => ended,
+            Err(error) => (error.id(), Next::Trouble),
+        };
+        if let Some(id) = self.in_work.remove(&task) {
+            self.known.remove(&id);
+        }
+        if let Next::Due(due) = next {
+            self.scan_by(Instant::now() + self.shared.clock.real_until(due).max(BREATH));
+        }
+    }
+
+    fn tick(&mut self) {
+        self.part_with(false);
+        if self.swept.elapsed() >= SWEEP {
+            self.swept = Instant::now();
+            let shared = self.shared.clone();
+            spawn_blocking(move || sweep(&shared));
+        }
+    }
+
+    fn part_with(&self, all: bool) {
+        for connection in self.shared.dialer.idle.expired(all) {
+            tokio::spawn(connection.quit());
+        }
+    }
+
+    fn reload(&mut self, terms: Terms) {
+        self.most = terms.relay.concurrency as usize * MESSAGES_PER_CONNECTION;
+        self.shared.terms.store(Arc::new(terms));
+        self.shared.limits.forget_destinations();
+        self.part_with(true);
+        self.next_scan = Instant::now();
+    }
+
+    fn state(&self) -> State {
+        let why = if self.enabled() { "" } else { "relay.enabled is false: no mail leaves" };
+        State { sessions: self.running.len() as u64, accepting: "running".into(), why: why.into() }
+    }
+
+    async fn drain(mut self) {
+        self.part_with(true);
+        let all = async { while self.running.join_next().await.is_some() {} };
+        if timeout(DRAIN, all).await.is_err() {
+            let text = format!("{} attempts were broken off; they will be repeated", self.running.len());
+            self.shared.record(None, What::Notice { text });
+        }
+        self.part_with(true);
+    }
+}
+
+/// Waits for a running scan; for ever where there is none.
+async fn finished(scan: &mut Option<JoinHandle<Scanned>>) -> Scanned {
+    match scan {
+        Some(scan) => scan.await.unwrap_or_default(),
+        None => std::future::pending().await,
+    }
+}
+
+fn look(spool: &Spool, wish: &Wish, now: Timestamp) -> Result<Scanned, Error> {
+    let Wish::For(domain) = wish else {
+        let all = *wish == Wish::All;
+        return due(spool, if all { Timestamp(i64::MAX) } else { now });
+    };
+    let mut found = Scanned::default();
+    for listing in spool.list(Queue::Relay) {
+        let listing = listing?;
+        let recipients = &listing.envelope.recipients;
+        let pending = listing.recipients.pending();
+        if pending.iter().filter_map(|index| recipients.get(*index)).any(|recipient| recipient.address.domain() == *domain) {
+            found.ids.push(listing.id);
+        }
+    }
+    Ok(found)
+}
+
+fn due(spool: &Spool, now: Timestamp) -> Result<Scanned, Error> {
+    let mut found = Scanned::default();
+    for shard in spool.due(Queue::Relay, now) {
+        let shard = shard?;
+        found.count += shard.count;
+        found.next = [found.next, shard.next].into_iter().flatten().min();
+        let room = MOST_WAITING - found.ids.len();
+        found.cut |= shard.due.len() > room;
+        found.ids.extend(shard.due.into_iter().take(room));
+    }
+    Ok(found)
+}
+
+fn sweep(shared: &Shared) {
+    match shared.spool.sweep(Queue::Relay) {
+        Ok(swept) if swept.corrupt > 0 => {
+            let text = format!("{} damaged messages lie in corrupt/; look at them with `bongsu queue show`", swept.corrupt);
+            shared.warn(None, "spool", text);
+        }
+        Ok(_) => {}
+        Err(error) => shared.warn(None, "spool", format!("cannot sweep: {error}")),
+    }
+}

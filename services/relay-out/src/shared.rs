@@ -1,0 +1,169 @@
+//! What all attempts share.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use lib_host::{Change, Clock, Watched};
+use lib_mail::{Address, QueueId};
+use lib_net::dns::Dns;
+use lib_net::recorder::Recorder;
+use lib_net::wake::{Consumer, Wake, Waker};
+use lib_policy::{LineProblem, LocalDomains};
+use lib_record::{Event, RoleName, What};
+use lib_spool::{Queue, Spool};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::dial::Dialer;
+use crate::terms::Terms;
+
+/// Destinations whose limits are kept before those at rest are forgotten.
+const DESTINATIONS: usize = 1000;
+
+pub(crate) struct Shared {
+    pub(crate) spool: Spool,
+    pub(crate) clock: Clock,
+    pub(crate) recorder: Recorder,
+    pub(crate) waker: Waker,
+    pub(crate) dns: Dns,
+    pub(crate) dialer: Dialer,
+    pub(crate) terms: ArcSwap<Terms>,
+    pub(crate) local: LocalMap,
+    pub(crate) limits: Limits,
+}
+
+impl Shared {
+    pub(crate) fn record(&self, id: Option<QueueId>, what: What) {
+        self.recorder.record(Event { at: self.clock.now(), role: RoleName::RelayOut, id, what });
+    }
+
+    pub(crate) fn warn(&self, id: Option<QueueId>, subject: &str, text: impl Into<String>) {
+        self.record(id, What::Warning { subject: subject.into(), text: text.into() });
+    }
+
+    /// Wakes the consumer of a new message.
+    pub(crate) fn wake(&self, queue: Queue, id: QueueId) {
+        let consumer = match queue {
+            Queue::Local => Consumer::Local,
+            Queue::Relay => Consumer::Relay,
+        };
+        self.waker.send(consumer, &Wake::New(id));
+    }
+
+    /// The queue that takes mail for an address. Reads the map of local domains where it changed; blocks.
+    pub(crate) fn queue_of(&self, address: &Address, terms: &Terms) -> Queue {
+        let (is_local, problem) = self.local.is_local(address, terms);
+        if let Some((file, text)) = problem {
+            self.warn(None, &file, text);
+        }
+        if is_local { Queue::Local } else { Queue::Relay }
+    }
+}
+
+/// `local-host-names`, for where notifications go.
+pub(crate) struct LocalMap {
+    base: PathBuf,
+    watched: Mutex<Option<Watched<LocalDomains>>>,
+}
+
+impl LocalMap {
+    /// The map lies in `base`, the directory of the configuration.
+    pub(crate) fn new(base: &Path) -> LocalMap {
+        LocalMap { base: base.to_owned(), watched: Mutex::default() }
+    }
+
+    /// Whether mailboxes of that domain are here; and what is wrong with the map, once for each change.
+    fn is_local(&self, address: &Address, terms: &Terms) -> (bool, Option<(String, String)>) {
+        let domains = &terms.domains;
+        let mut watched: MutexGuard<'_, _> = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = self.base.join(&domains.local_file);
+        let map = match &mut *watched {
+            Some(map) if map.path() == path => map,
+            other => other.insert(Watched::new(path, LocalDomains::default())),
+        };
+        let parse = |octets: &[u8]| LocalDomains::parse(&String::from_utf8_lossy(octets));
+        let problem = match map.look(parse) {
+            Change::Bad(lines) => Some((map.path().display().to_string(), lines_text(&lines))),
+            _ => None,
+        };
+        let domain = address.domain();
+        let listed = map.value().has(&domain) || domains.local.contains(&domain);
+        let unlisted = map.value().is_empty() && domains.local.is_empty() && domain == terms.hostname;
+        (listed || unlisted || domain == terms.default_domain, problem)
+    }
+}
+
+fn lines_text(lines: &[LineProblem]) -> String {
+    lines.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// Connections at one time: in all, and to one destination.
+pub(crate) struct Limits {
+    total: Arc<Semaphore>,
+    each: Mutex<HashMap<String, Arc<Semaphore>>>,
+}
+
+impl Limits {
+    pub(crate) fn new(total: u32) -> Limits {
+        Limits { total: Arc::new(Semaphore::new(total as usize)), each: Mutex::default() }
+    }
+
+    /// Waits for room. The destination's comes first, so that one slow destination holds none of the others' room.
+    pub(crate) async fn enter(&self, destination: &str, each: u32) -> Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)> {
+        let own = self.destination(destination, each).acquire_owned().await.ok()?;
+        let total = self.total.clone().acquire_owned().await.ok()?;
+        Some((own, total))
+    }
+
+    fn destination(&self, destination: &str, each: u32) -> Arc<Semaphore> {
+        let mut all = self.each.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= DESTINATIONS {
+            all.retain(|_, semaphore| Arc::strong_count(semaphore) > 1);
+        }
+        all.entry(destination.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(each as usize))).clone()
+    }
+
+    /// New limits for one destination count from the next attempt on.
+    pub(crate) fn forget_destinations(&self) {
+        self.each.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lib_settings::{Profile, Secrets, Settings};
+
+    use super::*;
+
+    #[test]
+    fn where_notifications_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut settings = Settings::defaults(Profile::Office);
+        settings.hostname = "mail.example.net".parse().unwrap();
+        let terms = Terms::new(&settings, &Secrets::default());
+        let map = LocalMap::new(dir.path());
+        let local = |text: &str| map.is_local(&text.parse().unwrap(), &terms);
+        assert!(local("a@example.net").0 && local("a@mail.example.net").0 && !local("a@example.org").0);
+        std::fs::write(dir.path().join("local-host-names"), "example.org\n").unwrap();
+        assert!(local("a@example.org").0 && local("a@example.net").0 && !local("a@mail.example.net").0);
+        std::fs::write(dir.path().join("local-host-names"), "two words\nx\n").unwrap();
+        let (is_local, problem) = local("a@example.org");
+        assert!(is_local && problem.unwrap().1.starts_with("1: "), "the last good map stays");
+        assert_eq!(local("a@example.org").1, None, "told once");
+    }
+
+    #[tokio::test]
+    async fn a_slow_destination_holds_no_room_of_others() {
+        let limits = Arc::new(Limits::new(2));
+        let held = limits.enter("slow", 1).await.unwrap();
+        let waiting = tokio::spawn({
+            let limits = limits.clone();
+            async move { limits.enter("slow", 1).await.is_some() }
+        });
+        tokio::task::yield_now().await;
+        assert!(limits.enter("quick", 1).await.is_some());
+        drop(held);
+        assert!(waiting.await.unwrap());
+    }
+}

@@ -1,0 +1,204 @@
+//! The MX walk's order: which addresses to try for a destination, and whether one of them is this host (R3.1).
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+
+use lib_mail::{Domain, Enhanced, Status, Timestamp};
+use lib_net::dns::{Dns, DnsError, Families, MxHost, has_global_ipv6, is_own_loopback};
+use lib_settings::Ipv6;
+
+use crate::hop::NextHop;
+use crate::terms::Terms;
+
+/// MX hosts whose addresses are looked up in one attempt.
+const MAX_HOSTS: usize = 20;
+/// Addresses tried in one attempt.
+const MAX_TARGETS: usize = 30;
+
+/// One address of one host.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Target {
+    /// The host as its MX record names it, or an address literal.
+    pub(crate) name: String,
+    pub(crate) address: SocketAddr,
+}
+
+impl Target {
+    /// As logs and notifications name it: `mx1.example.net [192.0.2.1]`.
+    pub(crate) fn peer(&self) -> String {
+        if self.name.starts_with('[') {
+            self.name.clone()
+        } else {
+            format!("{} [{}]", self.name, self.address.ip().to_canonical())
+        }
+    }
+}
+
+/// What this host is known by.
+pub(crate) struct Own<'a> {
+    terms: &'a Terms,
+    port: u16,
+    /// Whether an address belongs to an interface of this host.
+    is_local: fn(IpAddr) -> bool,
+}
+
+impl<'a> Own<'a> {
+    fn new(terms: &'a Terms) -> Own<'a> {
+        Own { terms, port: terms.relay.port, is_local }
+    }
+
+    fn is_name(&self, host: &str) -> bool {
+        host.eq_ignore_ascii_case(&self.terms.hostname.key())
+    }
+
+    /// Whether a connection to that address would come back to this host. A loopback address does wherever it is not said to be a
+    /// neighbour (tests, lessons).
+    fn is_address(&self, address: IpAddr) -> bool {
+        let relay = &self.terms.relay;
+        let listens = self.terms.listeners.iter().any(|listener| {
+            listener.port() == self.port
+                && (listener.ip() == address || listener.ip().is_unspecified() && (self.is_local)(address))
+        });
+        listens || relay.public_addresses.contains(&address) || (is_own_loopback(address) && !relay.allow_loopback)
+    }
+}
+
+/// Only an address of this host can be bound; nothing is sent.
+fn is_local(address: IpAddr) -> bool {
+    UdpSocket::bind((address, 0)).is_ok()
+}
+
+/// The addresses to try, in order; at least one. An error is the fate of all recipients there.
+pub(crate) async fn targets(dns: &Dns, terms: &Terms, hop: &NextHop, now: Timestamp) -> Result<Vec<Target>, Status> {
+    let families = families(terms);
+    match hop {
+        NextHop::SmartHost(host) => {
+            let addresses = addresses(dns, host.as_str(), families, terms).await;
+            let addresses = addresses.map_err(|error| smart_host_unknown(host, &error, now))?;
+            Ok(with_port(host.as_str(), &addresses, terms.relay.smart_host.port))
+        }
+        NextHop::Domain(domain) => {
+            let hosts = hosts(dns, terms, domain, families, now).await?;
+            in_order(hosts, &Own::new(terms), lib_host::random_bytes).map_err(|fault| fault.status(domain, now))
+        }
+    }
+}
+
+fn families(terms: &Terms) -> Families {
+    let v6 = match terms.relay.ipv6 {
+        Ipv6::On => true,
+        Ipv6::Off => false,
+        Ipv6::Auto => has_global_ipv6(),
+    };
+    // A loopback neighbour needs no global address.
+    Families { v4: true, v6: v6 || (terms.relay.allow_loopback && terms.relay.ipv6 == Ipv6::Auto) }
+}
+
+async fn addresses(dns: &Dns, host: &str, families: Families, terms: &Terms) -> Result<Vec<IpAddr>, DnsError> {
+    let mut found = dns.addresses(host, families).await?;
+    let global = terms.relay.ipv6 != Ipv6::Auto || has_global_ipv6();
+    found.retain(|address| address.is_ipv4() || address.is_loopback() || global);
+    if found.is_empty() { Err(DnsError::NoRecord) } else { Ok(found) }
+}
+
+type Resolved = Vec<(MxHost, Result<Vec<IpAddr>, DnsError>)>;
+
+/// The mail hosts of a domain with what is known of their addresses.
+async fn hosts(dns: &Dns, terms: &Terms, domain: &Domain, families: Families, now: Timestamp) -> Result<Resolved, Status> {
+    let own = |host: &str| MxHost { preference: 0, name: host.to_owned() };
+    let own_addresses = async || addresses(dns, &domain.key(), families, terms).await;
+    if let Some(literal) = domain.literal() {
+        return Ok(vec![(own(domain.as_str()), Ok(vec![literal]))]);
+    }
+    match dns.mx(domain).await {
+        Ok(mut hosts) => {
+            hosts.sort_by_key(|host| host.preference);
+            let mut resolved = Vec::new();
+            for host in hosts.into_iter().take(MAX_HOSTS) {
+                let found = addresses(dns, &host.name, families, terms).await;
+                resolved.push((host, found));
+            }
+            Ok(resolved)
+        }
+        // RFC 5321 §5.1: without an MX the domain is its own host.
+        Err(DnsError::NoRecord) => match own_addresses().await {
+            Ok(found) => Ok(vec![(own(&domain.key()), Ok(found))]),
+            Err(error) => Err(domain_unknown(domain, &error, now)),
+        },
+        Err(error) => Err(domain_unknown(domain, &error, now)),
+    }
+}
+
+/// Why no host of a domain can be tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum NoTarget {
+    /// This host is the best MX there is.
+    Loop,
+    /// No host has an address that can be used now.
+    NoAddress(String),
+}
+
+impl NoTarget {
+    fn status(&self, domain: &Domain, now: Timestamp) -> Status {
+        match self {
+            NoTarget::Loop => {
+                let text = format!("The mail servers of {domain} lead back to this server, which does not have its mailboxes");
+                Status::local(554, Enhanced::new(5, 4, 6), text, now)
+            }
+            // A misspelt host in a zone is mended sooner or later; the deadline watches.
+            NoTarget::NoAddress(why) => {
+                let text = format!("No mail server of {domain} can be reached: {why}");
+                Status::local(451, Enhanced::new(4, 4, 4), text, now)
+            }
+        }
+    }
+}
+
+/// Lowest preference first, equal ones at random, all addresses of each; never a host with our own preference or a worse one.
+fn in_order(hosts: Resolved, own: &Own<'_>, random: fn() -> [u8; 8]) -> Result<Vec<Target>, NoTarget> {
+    let is_own = |(host, addresses): &(MxHost, Result<Vec<IpAddr>, DnsError>)| {
+        own.is_name(&host.name) || addresses.iter().flatten().any(|address| own.is_address(*address))
+    };
+    let ours = hosts.iter().filter(|host| is_own(host)).map(|(host, _)| host.preference).min();
+    let mut better: Vec<_> = hosts.into_iter().filter(|(host, _)| ours.is_none_or(|ours| host.preference < ours)).collect();
+    if better.is_empty() {
+        return Err(NoTarget::Loop);
+    }
+    better.sort_by_cached_key(|(host, _)| (host.preference, random()));
+    let mut targets = Vec::new();
+    let mut why = String::from("it has no address");
+    for (host, addresses) in better {
+        match addresses {
+            Ok(addresses) => targets.extend(with_port(&host.name, &addresses, own.port)),
+            Err(error) => why = format!("{}: {error}", host.name),
+        }
+    }
+    targets.truncate(MAX_TARGETS);
+    if targets.is_empty() { Err(NoTarget::NoAddress(why)) } else { Ok(targets) }
+}
+
+fn with_port(name: &str, addresses: &[IpAddr], port: u16) -> Vec<Target> {
+    addresses.iter().map(|ip| Target { name: name.to_owned(), address: SocketAddr::new(*ip, port) }).collect()
+}
+
+fn domain_unknown(domain: &Domain, error: &DnsError, now: Timestamp) -> Status {
+    match error {
+        DnsError::NoSuchName => {
+            Status::local(550, Enhanced::new(5, 1, 2), format!("The mail domain {domain} does not exist"), now)
+        }
+        DnsError::NullMx => Status::local(556, Enhanced::new(5, 1, 10), format!("The domain {domain} takes no mail"), now),
+        DnsError::NoRecord => {
+            Status::local(550, Enhanced::new(5, 4, 4), format!("The domain {domain} has no mail server"), now)
+        }
+        DnsError::Temporary(why) => {
+            Status::local(451, Enhanced::new(4, 4, 3), format!("Cannot look up the mail servers of {domain}: {why}"), now)
+        }
+    }
+}
+
+/// Always temporary: the fault is in our settings.
+fn smart_host_unknown(host: &Domain, error: &DnsError, now: Timestamp) -> Status {
+    Status::local(451, Enhanced::new(4, 4, 3), format!("Cannot look up the smart host {host}: {error}"), now)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+//! One message to one destination: from server to server until every recipient has an answer that counts (R3.1).
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use lib_mail::{Class, Enhanced, Status};
+use lib_smtp::client::{Done, Transaction};
+use tokio::time::timeout;
+
+use crate::connection::Connection;
+use crate::dial::{Dialer, Manner};
+use crate::message::Message;
+use crate::targets::Target;
+
+/// Recipients of one transaction; every server must take so many (RFC 5321 §4.5.3.1.8).
+const RECIPIENTS_EACH: usize = 100;
+/// The longest that one server may keep a message busy, whatever it does within its other limits.
+const SERVER_LIMIT: Duration = Duration::from_secs(2 * 3600);
+
+/// What became of a recipient in this attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fate {
+    /// Its index in the envelope.
+    pub(crate) index: usize,
+    pub(crate) status: Status,
+    /// The server that took it tells the sender more, should that be wanted (DSN).
+    pub(crate) will_tell: bool,
+}
+
+/// Gives these recipients one fate.
+pub(crate) fn all(indexes: &[usize], status: &Status) -> Vec<Fate> {
+    indexes.iter().map(|index| Fate { index: *index, status: status.clone(), will_tell: false }).collect()
+}
+
+/// Tries the targets in turn for those whose fate is not final. `targets` is not empty.
+pub(crate) async fn walk(
+    dialer: &Dialer,
+    manner: &Manner<'_>,
+    targets: &[Target],
+    message: &Message,
+    recipients: &[usize],
+) -> Vec<Fate> {
+    let mut settled = Vec::new();
+    let mut waiting = all(recipients, &nothing_tried(dialer));
+    for target in targets {
+        let indexes: Vec<usize> = waiting.iter().map(|fate| fate.index).collect();
+        let mut visit = Visit { dialer, manner, target, message, fates: Vec::new() };
+        let outcome = timeout(SERVER_LIMIT, visit.run(&indexes)).await;
+        let rest = match outcome {
+            Ok(Ok(())) => None,
+            Ok(Err(status)) => Some(status),
+            Err(_) => Some(too_slow(dialer, target)),
+        };
+        let mut fates = visit.fates;
+        let open: Vec<usize> = indexes.iter().copied().filter(|index| !fates.iter().any(|fate| fate.index == *index)).collect();
+        if let Some(status) = rest {
+            fates.extend(all(&open, &status));
+        }
+        let (temporary, final_ones): (Vec<_>, Vec<_>) =
+            fates.into_iter().partition(|fate| fate.status.class() == Class::Temporary);
+        settled.extend(final_ones);
+        waiting = temporary;
+        if waiting.is_empty() {
+            break;
+        }
+    }
+    settled.extend(waiting);
+    settled
+}
+
+fn nothing_tried(dialer: &Dialer) -> Status {
+    Status::local(451, Enhanced::new(4, 4, 0), "No server was tried", dialer.clock.now())
+}
+
+fn too_slow(dialer: &Dialer, target: &Target) -> Status {
+    let text = format!("{} took too long", target.peer());
+    Status::local(451, Enhanced::new(4, 4, 7), text, dialer.clock.now())
+}
+
+/// The transactions with one server.
+struct Visit<'a> {
+    dialer: &'a Dialer,
+    manner: &'a Manner<'a>,
+    target: &'a Target,
+    message: &'a Message,
+    /// Those that are known so far, also where the visit is broken off.
+    fates: Vec<Fate>,
+}
+
+impl Visit<'_> {
+    /// An error is the fate of all who have none.
+    async fn run(&mut self, indexes: &[usize]) -> Result<(), Status> {
+        let mut todo: VecDeque<usize> = indexes.iter().copied().collect();
+        let mut connection = self.reused().await;
+        while !todo.is_empty() {
+            let some: Vec<usize> = todo.drain(..todo.len().min(RECIPIENTS_EACH)).collect();
+            let (current, was_reused) = match connection.take() {
+                Some(connection) => (connection, true),
+                None => (self.dialer.dial(self.target, self.manner).await?, false),
+            };
+            let (done, left) = self.transact(current, &some).await;
+            // A connection that had been closed meanwhile is replaced at once and is no attempt.
+            if was_reused && done.unheard && left.is_none() {
+                some.iter().rev().for_each(|index| todo.push_front(*index));
+                continue;
+            }
+            connection = left;
+            todo.extend(self.sort(&some, done, connection.as_ref()));
+        }
+        if let Some(connection) = connection {
+            self.leave(connection);
+        }
+        Ok(())
+    }
+
+    async fn reused(&self) -> Option<Connection> {
+        while let Some(mut connection) = self.dialer.idle.take(self.target) {
+            if !connection.is_stale().await {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    /// Sends to some; the connection comes back where it can take the next message.
+    async fn transact(&self, mut connection: Connection, some: &[usize]) -> (Done, Option<Connection>) {
+        let envelope = &self.message.envelope;
+        let transaction = Transaction {
+            sender: envelope.sender.clone(),
+            recipients: some.iter().filter_map(|index| envelope.recipients.get(*index).cloned()).collect(),
+            ret: envelope.ret,
+            envid: envelope.envid.clone(),
+            content: self.message.found.content(envelope, &self.message.prefix, self.message.message_len),
+        };
+        let done = connection.send(transaction, self.message.source()).await;
+        let left = connection.until_ready().await.is_ok().then_some(connection);
+        (done, left)
+    }
+
+    /// Keeps the fates, and gives those to be asked again now: a server that took some of them and has too many of the others would
+    /// take these in a transaction of their own.
+    fn sort(&mut self, some: &[usize], done: Done, connection: Option<&Connection>) -> Vec<usize> {
+        let progress = done.fates.iter().any(Status::is_success);
+        let will_tell = connection.is_some_and(|connection| connection.client().offered().dsn);
+        let too_many = |status: &Status| status.code == 452 && (status.enhanced.subject, status.enhanced.detail) == (5, 3);
+        let mut again = Vec::new();
+        for (index, status) in some.iter().zip(done.fates) {
+            if progress && connection.is_some() && too_many(&status) {
+                again.push(*index);
+            } else {
+                self.fates.push(Fate { index: *index, status, will_tell });
+            }
+        }
+        again
+    }
+
+    fn leave(&self, connection: Connection) {
+        if let Some(connection) = self.dialer.idle.keep(self.target, connection) {
+            tokio::spawn(connection.quit());
+        }
+    }
+}
