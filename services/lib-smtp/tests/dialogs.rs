@@ -222,3 +222,28 @@ fn every_dialogue_comes_out_as_written_however_it_is_cut() {
     }
     assert!(played >= 70, "only {played} dialogues");
 }
+
+#[test]
+fn every_attack_is_in_the_register_and_every_dialogue_named_there_exists() {
+    let register = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/known-attacks.md");
+    let register = std::fs::read_to_string(register).unwrap();
+    let named: Vec<&str> = register.split('`').skip(1).step_by(2).collect();
+    let mut names = Vec::new();
+    for path in files() {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let is_named =
+            |name: &str| named.contains(&name) || named.iter().any(|short| name.strip_prefix("smuggling_") == Some(short));
+        if std::fs::read_to_string(&path).unwrap().contains("\n# Attack: ") {
+            assert!(is_named(&name), "docs/known-attacks.md does not name {name}");
+        }
+        names.push(name);
+    }
+    let smtp = register.split("## SMTP").skip(1).flat_map(|part| part.split('\n').filter(|line| line.starts_with("| ")));
+    for row in smtp.filter(|row| !row.starts_with("| ---")) {
+        let column = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        for name in column.split('`').skip(1).step_by(2).filter(|name| !name.contains("::") && !name.contains('…')) {
+            let exists = names.iter().any(|known| known == name || known.strip_prefix("smuggling_") == Some(name));
+            assert!(exists || name == "smtp_session", "docs/known-attacks.md names {name}, which is no dialogue");
+        }
+    }
+}
