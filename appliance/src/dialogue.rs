@@ -50,7 +50,6 @@ impl Dialogue {
         let lines: Vec<&str> = text.lines().collect();
         let shown = if lines.len() > 3 * MESSAGE_LINES_SHOWN { MESSAGE_LINES_SHOWN } else { lines.len() };
         for line in &lines[..shown] {
-            let line = if mark == ">>>" && line.starts_with("AUTH ") { "AUTH … (not shown)" } else { line };
             eprintln!("{mark} {}", line.escape_debug());
         }
         if shown < lines.len() {
@@ -75,7 +74,7 @@ pub(crate) async fn connect(server: SocketAddr, tls: Tls, name: &str, shown: &Di
         }
     }
     if tls == Tls::Never {
-        return Ok(Box::new(Watched { stream: tcp, peer: server, greeting, shown: *shown }));
+        return Ok(Box::new(Watched::new(tcp, server, greeting, *shown)));
     }
     // Towards ourselves over loopback any certificate will do, as it may be self-signed; elsewhere it must be valid for the name.
     let config =
@@ -83,7 +82,7 @@ pub(crate) async fn connect(server: SocketAddr, tls: Tls, name: &str, shown: &Di
     let name = ServerName::try_from(name.to_owned())?;
     let stream = TlsConnector::from(Arc::clone(&config)).connect(name, tcp).await.context("TLS could not be agreed")?;
     shown.note(&format!("TLS agreed: {:?}", stream.get_ref().1.protocol_version()));
-    Ok(Box::new(Watched { stream, peer: server, greeting, shown: *shown }))
+    Ok(Box::new(Watched::new(stream, server, greeting, *shown)))
 }
 
 /// Says one command (or none) and reads one reply.
@@ -113,7 +112,25 @@ struct Watched<S> {
     peer: SocketAddr,
     /// Octets to be read before the stream's own; they were shown already.
     greeting: Vec<u8>,
+    /// Between AUTH and its last reply every line may hold a password.
+    secret: bool,
     shown: Dialogue,
+}
+
+impl<S> Watched<S> {
+    fn new(stream: S, peer: SocketAddr, greeting: Vec<u8>, shown: Dialogue) -> Self {
+        Self { stream, peer, greeting, secret: false, shown }
+    }
+
+    fn heard(&mut self, octets: &[u8]) {
+        self.secret &= octets.starts_with(b"3");
+        self.shown.lines("<<<", octets);
+    }
+
+    fn said(&mut self, octets: &[u8]) {
+        self.secret |= octets.starts_with(b"AUTH ");
+        self.shown.lines(">>>", if self.secret { "(login, not shown)".as_bytes() } else { octets });
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin + std::fmt::Debug> AsyncTokioStream for Watched<S> {
@@ -132,7 +149,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(waiting, buffer);
         if read.is_ready() {
-            self.shown.lines("<<<", &buffer.filled()[before..]);
+            self.heard(&buffer.filled()[before..]);
         }
         read
     }
@@ -142,7 +159,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, waiting: &mut Waiting<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(waiting, octets);
         if let Poll::Ready(Ok(count)) = written {
-            self.shown.lines(">>>", &octets[..count]);
+            self.said(&octets[..count]);
         }
         written
     }
@@ -153,5 +170,26 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, waiting: &mut Waiting<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(waiting)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_between_auth_and_its_last_reply_is_shown() {
+        let peer = SocketAddr::from(([127, 0, 0, 1], 587));
+        let mut watched = Watched::new((), peer, Vec::new(), Dialogue::new(false));
+        let steps = [("say", "AUTH LOGIN\r\n", true), ("hear", "334 VXNlcm5hbWU6\r\n", true), ("say", "a2lt\r\n", true)];
+        let more = [("hear", "334 UGFzc3dvcmQ6\r\n", true), ("say", "c2VjcmV0\r\n", true), ("hear", "235 2.7.0 ok\r\n", false)];
+        for (who, text, secret) in steps.into_iter().chain(more) {
+            if who == "say" {
+                watched.said(text.as_bytes())
+            } else {
+                watched.heard(text.as_bytes())
+            }
+            assert_eq!(watched.secret, secret, "{text}");
+        }
     }
 }

@@ -11,7 +11,6 @@ mod owner;
 mod plan;
 mod role_process;
 mod sockets;
-mod standin;
 mod supervisor;
 mod tree;
 

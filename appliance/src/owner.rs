@@ -51,7 +51,8 @@ pub(crate) fn give(layout: &Layout) -> Result<ExitCode> {
     }
     own(&layout.secrets(), 0, auth, 0o2750)?;
     for path in [layout.data().to_path_buf(), layout.data().join("state"), layout.data().join("VERSION")] {
-        std::os::unix::fs::lchown(&path, Some(0), Some(0)).with_context(|| format!("cannot give {} to root", path.display()))?;
+        std::os::unix::fs::lchown(&path, Some(0), Some(0))
+            .with_context(|| format!("cannot give {} to root", path.display()))?;
     }
     println!("owners given: queue {queue}, pop3 {pop3}, auth {auth}, group {group}");
     Ok(ExitCode::SUCCESS)

@@ -29,9 +29,9 @@ pub(crate) fn run(name: RoleName) -> Result<ExitCode> {
     role.line.reporter().isolated(isolated);
     signals::drain_on_terminate(role.line.inlet())?;
     Ok(match name {
-        RoleName::SmtpIn | RoleName::Submission => crate::standin::run(role),
-        RoleName::Deliver => crate::standin::run(role),
-        RoleName::RelayOut => crate::standin::run(role),
+        RoleName::SmtpIn | RoleName::Submission => smtp_in::run(role),
+        RoleName::Deliver => deliver::run(role),
+        RoleName::RelayOut => relay_out::run(role),
         RoleName::Pop3 => pop3::run(role),
         RoleName::Auth => auth::run(role),
     })

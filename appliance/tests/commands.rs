@@ -54,7 +54,8 @@ fn init_writes_what_check_accepts_and_prints_the_records() {
 #[test]
 fn settings_from_init_on_standard_output_load() {
     let dir = tempfile::tempdir().unwrap();
-    let output = Command::new(BINARY).args(["init", "--domain", "example.net", "--stdout", "--data"]).arg(dir.path()).output().unwrap();
+    let output =
+        Command::new(BINARY).args(["init", "--domain", "example.net", "--stdout", "--data"]).arg(dir.path()).output().unwrap();
     assert!(output.status.success(), "{}", said(&output));
     let file = dir.path().join("elsewhere.toml");
     std::fs::write(&file, output.stdout).unwrap();

@@ -187,7 +187,8 @@ fn each_role_gets_eacces_on_every_directory_that_is_not_its_own() {
     }
     let closed = |role: &str, end: &str| {
         let probe = probes.iter().find(|probe| probe["role"] == role).unwrap();
-        let place = probe["tried"].as_array().unwrap().iter().find(|place| place["path"].as_str().unwrap().ends_with(end)).unwrap();
+        let place =
+            probe["tried"].as_array().unwrap().iter().find(|place| place["path"].as_str().unwrap().ends_with(end)).unwrap();
         place["read"] == "EACCES" && place["write"] == "EACCES"
     };
     for role in ROLES.iter().filter(|role| **role != "auth") {

@@ -53,7 +53,11 @@ impl Node {
         let mut text = format!("hostname = \"mail.example.net\"\n{more}\n");
         for (name, port) in LISTENERS.iter().zip(self.ports) {
             let tls = if name.ends_with('s') && *name != "mx" { "implicit" } else { "starttls" };
-            write!(text, "[[listen]]\nname = \"{name}\"\naddress = \"127.0.0.1\"\nport = {port}\nrole = \"{name}\"\ntls = \"{tls}\"\n").unwrap();
+            write!(
+                text,
+                "[[listen]]\nname = \"{name}\"\naddress = \"127.0.0.1\"\nport = {port}\nrole = \"{name}\"\ntls = \"{tls}\"\n"
+            )
+            .unwrap();
         }
         std::fs::write(self.config().join("bongsu.toml"), text).unwrap();
     }
