@@ -211,17 +211,15 @@ impl Supervisor {
         self.next_number += 1;
         let number = self.next_number;
         let user = self.user_of(role);
-        let started = Child::start(number, start, &sockets, user, (&self.inlet, &self.outlet));
-        let pause = self.places.get_mut(&role).map(|place| {
-            place.due = None;
-            place
-        });
-        match started {
+        match Child::start(number, start, &sockets, user, (&self.inlet, &self.outlet)) {
             Ok(child) => {
                 self.children.insert(number, child);
+                if let Some(place) = self.places.get_mut(&role) {
+                    place.due = None;
+                }
             }
             Err(error) => {
-                if let Some(place) = pause {
+                if let Some(place) = self.places.get_mut(&role) {
                     place.due = Some(Instant::now() + place.backoff.after(None));
                     place.ended = format!("{error:#}");
                 }

@@ -1,11 +1,8 @@
 //! The command line: first start, accounts, init, errors that say what to do.
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod node;
 
 use std::process::Command;
 
-use node::{BINARY, Node, said};
+use crate::node::{BINARY, Node, said};
 
 #[test]
 fn accounts_are_added_listed_changed_and_removed() {

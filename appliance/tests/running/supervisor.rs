@@ -1,12 +1,9 @@
 //! The supervisor as the operator meets it: the real binary, its processes, its exit statuses and its words.
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod node;
 
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 
-use node::{BINARY, Node, lives, said, signal, wait_until};
+use crate::node::{BINARY, Node, lives, said, signal, wait_until};
 use rustix::process::Signal;
 
 const ROLES: [&str; 6] = ["auth", "deliver", "relay-out", "smtp-in", "submission", "pop3"];
@@ -105,7 +102,7 @@ fn a_bad_map_or_account_file_keeps_the_server_from_starting() {
     std::fs::remove_file(node.config().join("relay-domains")).unwrap();
     std::fs::create_dir_all(node.data().join("state/accounts")).unwrap();
     std::fs::write(node.data().join("state/accounts/accounts"), "this is no account\n").unwrap();
-    let said = node::said(&node.run(&["up"]));
+    let said = crate::node::said(&node.run(&["up"]));
     assert!(said.contains("accounts:1"), "{said}");
 }
 
@@ -119,7 +116,7 @@ fn a_certificate_that_cannot_be_read_is_one_clear_line() {
 
 #[test]
 fn a_reload_puts_good_settings_in_force_and_keeps_the_last_good_ones_otherwise() {
-    let mut node = Node::up();
+    let node = Node::up();
     let pids = node.pids();
     node.write_settings("[smtp]\nhop_limit = \"many\"");
     let output = node.run(&["reload"]);
@@ -236,4 +233,22 @@ fn data_of_a_newer_version_are_left_alone() {
     assert!(!output.status.success());
     assert!(said(&output).contains("format 9"), "{}", said(&output));
     assert!(!node.data().join("spool").exists());
+}
+
+/// Goal: `up` in an empty directory is a working node that says how to use it. Method: read what it prints, twice.
+#[test]
+fn a_first_start_makes_an_account_and_says_its_password_once() {
+    let node = Node::new();
+    let text = std::fs::read_to_string(node.config().join("bongsu.toml")).unwrap();
+    std::fs::remove_dir_all(node.config()).unwrap();
+    // The same listeners as a value, because there is to be no settings file.
+    let tables = text.split("[[listen]]").skip(1).map(|table| format!("{{{}}}", table.trim().replace('\n', ", ")));
+    let listen = format!("[{}]", tables.collect::<Vec<_>>().join(", "));
+    let first = node.log_of_a_start(&listen);
+    for part in ["mail.bongsu.test", "you@bongsu.test", "password", "swaks --server", "curl --cacert"] {
+        assert!(first.contains(part), "{part}: {first}");
+    }
+    let second = node.log_of_a_start(&listen);
+    assert!(second.contains("you@bongsu.test") && second.contains("swaks"), "{second}");
+    assert!(!second.contains("password  "), "{second}");
 }

@@ -1,0 +1,6 @@
+//! The binary as its operator meets it.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod commands;
+mod node;
+mod supervisor;
