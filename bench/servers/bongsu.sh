@@ -17,7 +17,7 @@ bg_accounts() {
   for i in $(seq 0 9); do echo "m$i@perf.test secret"; done >> "$at/list"
   for i in 0 1; do echo "l$i@perf.test secret"; done >> "$at/list"
   for i in $(seq 0 7); do echo "b$i@perf.test secret"; done >> "$at/list"
-  while read -r a p; do printf '%s\n' "$p" | "$BONGSU" account add "$a" --password-stdin --config "$at/etc/bongsu.toml" --data "$at/data" >/dev/null || return 1; done < "$at/list"
+  while read -r a p; do printf '%s\n' "$p" | "$BONGSU" account add "$a" --config "$at/etc/bongsu.toml" --data "$at/data" >/dev/null || return 1; done < "$at/list"
   touch "$at/done"
 }
 srv_start() {

@@ -202,7 +202,6 @@ fn s_nail_sends() {
     let node = Plan::new("office", &["minji", "dohyun"]).start().unwrap();
     let url = format!("-Smta=smtp://minji%40office.example:secret-minji@{}:{}", node.plan.address, port::SUBMISSION);
     let args = [
-        "-n",
         "-:/",
         "-Sv15-compat",
         "-Ssmtp-use-starttls",

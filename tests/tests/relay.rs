@@ -114,7 +114,8 @@ fn each_recipient_has_its_own_fate() {
     let peer = peer(&dns, &["PIPELINING", "ENHANCEDSTATUSCODES"]);
     peer.answer("RCPT TO:<gone@", None, "550 5.1.1 nobody of that name");
     peer.answer("RCPT TO:<slow@", None, "450 4.2.1 busy");
-    peer.answer("RCPT TO:<full@", None, "552 5.2.2 mailbox full");
+    // A bare 552 means too many recipients (RFC 5321 §4.5.3.1.10), which is temporary.
+    peer.answer("RCPT TO:<full@", None, "552 too many");
     let node = relaying(&dns, "").start().unwrap();
     let recipients = ["good@peer.example", "gone@peer.example", "slow@peer.example", "full@peer.example"];
     hello(&node).transaction("minji@a.example", &recipients, b"Subject: four\r\n\r\nhello\r\n").unwrap().expect(250).unwrap();
@@ -131,7 +132,7 @@ fn each_recipient_has_its_own_fate() {
         let text = node.cli(&["mailq"])?.text;
         Ok((text.contains("slow@peer.example") && text.contains("full@peer.example") && text.contains("busy")).then_some(text))
     })
-    .unwrap();
+    .unwrap_or_else(|error| panic!("{error:#}\n{}\n{}", node.cli(&["mailq"]).unwrap().text, node.log_tail(30)));
     assert!(!waiting.contains("good@peer.example"), "{waiting}");
 }
 
