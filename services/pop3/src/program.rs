@@ -16,7 +16,7 @@ use lib_net::serve::serve;
 use lib_net::tls::Certificates;
 use lib_net::{Recorder, Role};
 
-use crate::service::{Pop3, limits};
+use crate::service::{Pop3, Surroundings, limits};
 
 /// How often the supervisor is told of the state, if it changed.
 const TELL_EVERY: Duration = Duration::from_secs(1);
@@ -41,8 +41,14 @@ fn begin(mut role: Role) -> io::Result<()> {
         Mailboxes::open(&mail).map_err(|error| io::Error::other(format!("cannot open {}: {error}", mail.display())))?;
     let certificates = Certificates::load(&role.secrets.certificates).map_err(io::Error::other)?;
     let recorder = Recorder::to_standard_output()?;
-    let auth = AuthClient::new(role.data.join(SOCKET));
-    let service = Pop3::new(mailboxes, auth, recorder.clone(), clock(&role)?, &role.settings);
+    let surroundings = Surroundings {
+        mailboxes,
+        auth: AuthClient::new(role.data.join(SOCKET)),
+        recorder: recorder.clone(),
+        clock: clock(&role)?,
+        certificates: certificates.clone(),
+    };
+    let service = Pop3::new(surroundings, &role.settings);
     let (drain, gate) = (Drain::new(), Gate::new(limits(&role.settings)));
     build("pop3", BLOCKING_THREADS)?.block_on(async {
         let serving = serve(Arc::new(service.clone()), listeners, certificates.clone(), drain.clone(), gate.clone());

@@ -12,6 +12,7 @@ use lib_net::auth::AuthClient;
 use lib_net::bounds::Bounds;
 use lib_net::conversation::Refusal;
 use lib_net::listen::TlsMode;
+use lib_net::tls::Certificates;
 use lib_net::{Arrival, Recorder, Service};
 use lib_policy::Limits;
 use lib_pop3::Rules;
@@ -97,6 +98,7 @@ pub(crate) struct Shared {
     recorder: Recorder,
     clock: Clock,
     in_force: Mutex<Arc<InForce>>,
+    certificates: Certificates,
     /// Octets read ahead.
     pub(crate) ahead: Arc<AtomicUsize>,
     warned: Mutex<Option<Instant>>,
@@ -123,6 +125,15 @@ impl Shared {
     }
 }
 
+/// What the service works with.
+pub(crate) struct Surroundings {
+    pub(crate) mailboxes: Mailboxes,
+    pub(crate) auth: AuthClient,
+    pub(crate) recorder: Recorder,
+    pub(crate) clock: Clock,
+    pub(crate) certificates: Certificates,
+}
+
 /// The service. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Pop3 {
@@ -130,10 +141,11 @@ pub(crate) struct Pop3 {
 }
 
 impl Pop3 {
-    pub(crate) fn new(mailboxes: Mailboxes, auth: AuthClient, recorder: Recorder, clock: Clock, settings: &Settings) -> Pop3 {
+    pub(crate) fn new(surroundings: Surroundings, settings: &Settings) -> Pop3 {
+        let Surroundings { mailboxes, auth, recorder, clock, certificates } = surroundings;
         let in_force = Mutex::new(Arc::new(InForce::new(settings)));
         let (ahead, warned) = (Arc::default(), Mutex::default());
-        Pop3 { shared: Arc::new(Shared { mailboxes, auth, recorder, clock, in_force, ahead, warned }) }
+        Pop3 { shared: Arc::new(Shared { mailboxes, auth, recorder, clock, in_force, certificates, ahead, warned }) }
     }
 
     /// New settings for sessions that begin from now on.
@@ -148,7 +160,8 @@ impl Service for Pop3 {
     fn open(&self, arrival: Arrival) -> Pop3Conversation {
         let in_force = self.shared.in_force();
         let clear = in_force.plaintext.allows(arrival.peer.address().ip());
-        let rules = in_force.rules(arrival.port.tls == TlsMode::StartTls, clear);
+        let stls = arrival.port.tls == TlsMode::StartTls && !self.shared.certificates.is_empty();
+        let rules = in_force.rules(stls, clear);
         Pop3Conversation::new(self.shared.clone(), in_force, rules, &arrival)
     }
 

@@ -23,7 +23,7 @@ use tokio::net::{TcpStream, UnixListener};
 use tokio::task::JoinHandle;
 
 use crate::reading::{Errand, Reading};
-use crate::service::{Pop3, limits};
+use crate::service::{Pop3, Surroundings, limits};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -73,7 +73,14 @@ impl Server {
         let mailboxes = Mailboxes::open(&dir.path().join("mail")).unwrap();
         let auth = dir.path().join("auth.sock");
         tokio::spawn(play_auth(UnixListener::bind(&auth).unwrap()));
-        let service = Pop3::new(mailboxes.clone(), AuthClient::new(auth), Recorder::silent(), Clock::system(), &settings);
+        let surroundings = Surroundings {
+            mailboxes: mailboxes.clone(),
+            auth: AuthClient::new(auth),
+            recorder: Recorder::silent(),
+            clock: Clock::system(),
+            certificates: Certificates::none(),
+        };
+        let service = Pop3::new(surroundings, &settings);
         let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
         let port = Arc::new(Port { name: "pop3".into(), tls: TlsMode::StartTls, role: "pop3".into() });
