@@ -1,5 +1,6 @@
 //! One attempt at one message: claim, read, group by destination, send, record, settle.
 
+use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 
@@ -57,28 +58,48 @@ async fn run(shared: &Arc<Shared>, terms: &Arc<Terms>, id: QueueId) -> Result<Ne
     let Some(message) = message else { return settle(shared, terms, claim, None, Vec::new(), previous).await };
     let message = Arc::new(message);
     let pending = claim.pending();
-    let mut last = Vec::new();
-    if message.found.hops > terms.hop_limit {
-        last = all(&pending, &too_many_hops(message.found.hops, shared.clock.now()));
+    let last = if message.found.hops > terms.hop_limit {
+        all(&pending, &too_many_hops(message.found.hops, shared.clock.now()))
     } else {
-        let mut waiting = groups(&message.envelope.recipients, &pending, terms).into_iter();
-        let mut running = JoinSet::new();
-        loop {
-            while running.len() < DESTINATIONS_AT_ONCE
-                && let Some((hop, indexes)) = waiting.next()
-            {
-                running.spawn(deliver(shared.clone(), terms.clone(), message.clone(), hop, indexes));
-            }
-            match running.join_next().await {
-                None => break,
-                // The last group's outcomes are recorded with the end of the message.
-                Some(Ok(fates)) if running.is_empty() && waiting.len() == 0 => last = fates,
-                Some(Ok(fates)) => record(shared, &claim, &message, fates).await?,
-                Some(Err(error)) => shared.warn(Some(id), "relay-out", format!("an attempt ended early: {error}")),
-            }
+        deliver_all(shared, terms, &claim, &message, &pending).await?
+    };
+    settle(shared, terms, claim, Some(message), last, previous).await
+}
+
+/// Serves the destinations, some at one time. What each came to is recorded at once, but for the last fates: they are given back, to be
+/// recorded with the end of the message.
+async fn deliver_all(
+    shared: &Arc<Shared>,
+    terms: &Arc<Terms>,
+    claim: &Arc<Claim>,
+    message: &Arc<Message>,
+    pending: &[usize],
+) -> Result<Vec<Fate>, Error> {
+    let mut waiting = groups(&message.envelope.recipients, pending, terms).into_iter();
+    let mut running = JoinSet::new();
+    let mut unanswered: HashSet<usize> = pending.iter().copied().collect();
+    let mut last = Vec::new();
+    loop {
+        while running.len() < DESTINATIONS_AT_ONCE
+            && let Some((hop, indexes)) = waiting.next()
+        {
+            running.spawn(deliver(shared.clone(), terms.clone(), message.clone(), hop, indexes));
+        }
+        let Some(ended) = running.join_next().await else { break };
+        let fates = ended.unwrap_or_default();
+        for fate in &fates {
+            unanswered.remove(&fate.index);
+        }
+        if running.is_empty() && waiting.len() == 0 {
+            last = fates;
+        } else {
+            record(shared, claim, message, fates).await?;
         }
     }
-    settle(shared, terms, claim, Some(message), last, previous).await
+    // Whoever got no answer by a fault of ours waits as after any failed attempt.
+    let unanswered: Vec<usize> = unanswered.into_iter().collect();
+    last.extend(all(&unanswered, &broken_off(shared.clock.now())));
+    Ok(last)
 }
 
 /// A claimed message, read once.
@@ -120,6 +141,10 @@ async fn deliver(
     let fates = walk(&shared.dialer, &Manner::of(&hop, &terms), &targets, &message, &indexes).await;
     drop(room);
     fates
+}
+
+fn broken_off(now: Timestamp) -> Status {
+    Status::local(451, Enhanced::new(4, 3, 0), "The attempt was broken off", now)
 }
 
 fn too_many_hops(hops: u32, now: Timestamp) -> Status {

@@ -1,6 +1,6 @@
 //! The MX walk's order: which addresses to try for a destination, and whether one of them is this host (R3.1).
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use lib_mail::{Domain, Enhanced, Status, Timestamp};
 use lib_net::dns::{Dns, DnsError, Families, MxHost, has_global_ipv6, is_own_loopback};
@@ -62,9 +62,15 @@ impl<'a> Own<'a> {
     }
 }
 
-/// Only an address of this host can be bound; nothing is sent.
+/// To an address of its own the kernel goes from that address. Nothing is sent. (Binding it would tell less: on some hosts any
+/// address can be bound.)
 fn is_local(address: IpAddr) -> bool {
-    UdpSocket::bind((address, 0)).is_ok()
+    let unspecified: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let source = UdpSocket::bind((unspecified, 0)).and_then(|socket| {
+        socket.connect((address, 9))?;
+        socket.local_addr()
+    });
+    address.is_loopback() || source.is_ok_and(|source| source.ip() == address)
 }
 
 /// The addresses to try, in order; at least one. An error is the fate of all recipients there.

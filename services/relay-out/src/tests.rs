@@ -1,1 +1,135 @@
+//! The program without its process: a real spool, real sockets, a server that obeys a script.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use lib_host::{Clock, Disk, SimDisk};
+use lib_mail::{BodyType, Envelope, Notify, Peer as Client, Protocol, QueueId, Recipient, Timestamp};
+use lib_net::dns::Dns;
+use lib_net::recorder::Recorder;
+use lib_net::wake::Waker;
+use lib_settings::{Profile, RelayTls, Secrets, Settings};
+use lib_spool::{Commit, Listing, Options, Queue, Spool};
+
+use crate::attempt::{Next, attempt};
+use crate::dial::Dialer;
+use crate::shared::{Limits, LocalMap, Shared};
+use crate::terms::Terms;
+
+mod messages;
+mod queue;
+mod scripted;
+mod servers;
+mod tls;
+
+pub(crate) use scripted::Scripted;
+
+pub(crate) const START: Timestamp = Timestamp(1_795_401_000_000);
+pub(crate) const MESSAGE: &[u8] = b"From: a@example.net\r\nSubject: hello\r\n\r\n.dot\r\n..\r\nbye\r\n";
+
+/// A relay-out whose servers are at address literals and speak on the port of a scripted one.
+pub(crate) struct Node {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) clock: Clock,
+    _dir: tempfile::TempDir,
+}
+
+pub(crate) fn settings(port: u16) -> Settings {
+    let mut settings = Settings::defaults(Profile::Office);
+    settings.hostname = "mail.example.net".parse().unwrap();
+    settings.relay.port = port;
+    settings.relay.allow_loopback = true;
+    settings.relay.tls = RelayTls::Opportunistic;
+    settings.relay.reply_timeout = Duration::from_secs(5);
+    settings.relay.connect_timeout = Duration::from_secs(2);
+    settings
+}
+
+impl Node {
+    pub(crate) fn new(settings: &Settings) -> Node {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Clock::manual(START);
+        let options = Options { disk: Disk::from(&SimDisk::new()), ..Options::new(clock.clone(), 1_000_000) };
+        let spool = Spool::open(&dir.path().join("spool"), options).unwrap();
+        let nobody: SocketAddr = "127.0.0.1:9".parse().unwrap();
+        let terms = Terms::new(settings, &Secrets::default());
+        let shared = Shared {
+            spool,
+            clock: clock.clone(),
+            recorder: Recorder::silent(),
+            waker: Waker::new(dir.path()),
+            dns: Dns::new(&[nobody], Duration::from_millis(50)).unwrap(),
+            dialer: Dialer::new(clock.clone()),
+            local: LocalMap::new(dir.path()),
+            limits: Limits::new(settings.relay.concurrency),
+            terms: ArcSwap::from_pointee(terms),
+        };
+        Node { shared: Arc::new(shared), clock, _dir: dir }
+    }
+
+    pub(crate) fn submit(&self, recipients: &[&str], message: &[u8]) -> QueueId {
+        self.submit_with(recipients, message, |_| {})
+    }
+
+    pub(crate) fn submit_with(&self, recipients: &[&str], message: &[u8], change: impl FnOnce(&mut Envelope)) -> QueueId {
+        let mut incoming = self.shared.spool.begin();
+        incoming.append(message).unwrap();
+        let mut envelope = envelope(recipients);
+        change(&mut envelope);
+        let commit = Commit { local: None, relay: Some(envelope), held: false, due: self.clock.now() };
+        incoming.commit(commit).unwrap().id()
+    }
+
+    pub(crate) async fn attempt(&self, id: QueueId) -> Next {
+        attempt(self.shared.clone(), id).await
+    }
+
+    /// What lies in a queue.
+    pub(crate) fn queue(&self, queue: Queue) -> Vec<Listing> {
+        self.shared.spool.list(queue).map(Result::unwrap).collect()
+    }
+
+    /// The last words recorded about a message's recipients.
+    pub(crate) fn words(&self, id: QueueId) -> Vec<String> {
+        let listings = self.shared.spool.show(&id).unwrap();
+        let listing = &listings[0];
+        (0..listing.recipients.len())
+            .map(|index| listing.recipients.last(index).map(|last| last.status.to_string()).unwrap_or_default())
+            .collect()
+    }
+
+    /// The text of a message in a queue.
+    pub(crate) fn text(&self, queue: Queue, id: QueueId) -> String {
+        let claim = self.shared.spool.claim(queue, &id).unwrap().unwrap();
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut claim.body(), &mut text).unwrap();
+        text
+    }
+}
+
+pub(crate) fn envelope(recipients: &[&str]) -> Envelope {
+    Envelope {
+        sender: Some("a@example.net".parse().unwrap()),
+        recipients: recipients.iter().map(|address| Recipient::new(address.parse().unwrap())).collect(),
+        ret: None,
+        envid: None,
+        body: BodyType::SevenBit,
+        utf8: false,
+        arrived: START,
+        deadline: START.plus(Duration::from_secs(5 * 86_400)),
+        peer: Some(Client::direct("192.0.2.7:5000".parse().unwrap())),
+        helo: "client.example".into(),
+        protocol: Protocol { extended: true, tls: false, auth: false, utf8: false, local: false },
+        account: None,
+        added: "X-Added: yes\r\n".into(),
+        parent: None,
+    }
+}
+
+pub(crate) fn on_success(envelope: &mut Envelope) {
+    for recipient in &mut envelope.recipients {
+        recipient.notify = Notify::On { success: true, failure: true, delay: false };
+    }
+}

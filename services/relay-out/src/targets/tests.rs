@@ -37,7 +37,8 @@ fn lowest_preference_first_and_all_addresses_of_each() {
 fn equal_preferences_take_turns() {
     let hosts = || vec![mx(10, "a.example", &["192.0.2.1"]), mx(10, "b.example", &["192.0.2.2"])];
     let terms = terms(|_| {});
-    let first = || in_order(hosts(), &Own::new(&terms), lib_host::random_bytes).unwrap()[0].name.clone();
+    let own = Own { is_local: |_| false, ..Own::new(&terms) };
+    let first = || in_order(hosts(), &own, lib_host::random_bytes).unwrap()[0].name.clone();
     let firsts: std::collections::HashSet<String> = (0..100).map(|_| first()).collect();
     assert_eq!(firsts.len(), 2);
 }
