@@ -2,6 +2,10 @@
 //!
 //! Each function takes arbitrary octets and panics where an invariant of the wire or of the session does not hold.
 
+mod client;
+
+pub use client::{client, reply};
+
 use std::sync::Arc;
 
 use lib_mail::{Domain, Enhanced, Status, Timestamp};

@@ -36,3 +36,13 @@ fn smtp_bdat() {
 fn smtp_session() {
     replay("smtp_session", fuzzing::session);
 }
+
+#[test]
+fn smtp_reply() {
+    replay("smtp_reply", fuzzing::reply);
+}
+
+#[test]
+fn smtp_client() {
+    replay("smtp_client", fuzzing::client);
+}

@@ -238,7 +238,8 @@ fn every_attack_is_in_the_register_and_every_dialogue_named_there_exists() {
         }
         names.push(name);
     }
-    let smtp = register.split("## SMTP").skip(1).flat_map(|part| part.split('\n').filter(|line| line.starts_with("| ")));
+    let chapters = register.split("\n## ").filter(|chapter| chapter.starts_with("SMTP"));
+    let smtp = chapters.flat_map(|chapter| chapter.lines().filter(|line| line.starts_with("| ")));
     for row in smtp.filter(|row| !row.starts_with("| ---")) {
         let column = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
         for name in column.split('`').skip(1).step_by(2).filter(|name| !name.contains("::") && !name.contains('…')) {
