@@ -67,6 +67,12 @@ impl Accounts {
     }
 }
 
+impl FromIterator<Account> for Accounts {
+    fn from_iter<T: IntoIterator<Item = Account>>(accounts: T) -> Self {
+        Accounts(accounts.into_iter().map(|account| (account.key(), account)).collect())
+    }
+}
+
 fn domain_key(domain: &str) -> String {
     domain.parse::<Domain>().map_or_else(|_| domain.to_lowercase(), |domain| domain.key())
 }
@@ -91,8 +97,7 @@ mod tests {
     use super::*;
 
     fn accounts(addresses: &[&str]) -> Accounts {
-        let all = addresses.iter().map(|address| Account::new(address.parse().unwrap()));
-        Accounts(all.map(|account| (account.key(), account)).collect())
+        addresses.iter().map(|address| Account::new(address.parse().unwrap())).collect()
     }
 
     #[test]

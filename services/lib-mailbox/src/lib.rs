@@ -53,6 +53,14 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether the disk, or the user's share of it, has no room.
+    pub fn is_full(&self) -> bool {
+        let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+        matches!(self, Error::Disk { source, .. } if full.contains(&source.kind()))
+    }
+}
+
 /// A message to be delivered.
 pub struct Delivery<'a> {
     /// The message's id; it becomes the name of the copy and its UIDL.

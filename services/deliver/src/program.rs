@@ -1,0 +1,277 @@
+//! From the supervisor's line to the crew and back: wakes, scans, maps, settings, the end.
+
+use std::io;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use lib_account::{MapFiles, Maps};
+use lib_host::Clock;
+use lib_mailbox::Mailboxes;
+use lib_net::role::{Order, Reporter, State};
+use lib_net::runtime::build;
+use lib_net::wake::{Consumer, Receiver, Wake, Waker};
+use lib_net::{Recorder, Role};
+use lib_settings::Settings;
+use lib_spool::{Options, Queue, Spool};
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use crate::crew::Crew;
+use crate::events::Journal;
+use crate::office::{Office, Rules};
+
+/// How often maps are looked at and the state is told.
+const TICK: Duration = Duration::from_secs(1);
+/// The net under lost wakes.
+const SCAN_AT_LEAST: Duration = Duration::from_secs(30);
+/// A scan is not followed by another before this many times its own duration, so that a large queue costs 1 % of a core at most.
+const SCAN_SHARE: u32 = 100;
+/// Nor before this: what is due at moments close together is found at once.
+const SCAN_AT_MOST: Duration = Duration::from_millis(500);
+const SWEEP_EVERY: Duration = Duration::from_secs(300);
+/// Wakes that are taken at one time.
+const MAX_WAKES: usize = 512;
+/// Blocking threads besides the crew's: a scan, a sweep, a look at the maps.
+const OTHER_THREADS: usize = 3;
+/// How long the last events may take on their way out.
+const FLUSH: Duration = Duration::from_secs(1);
+
+/// Runs the role until it is drained. The exit code is a failure where it could not begin.
+pub(crate) fn run(role: Role) -> ExitCode {
+    match begin(role) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("deliver: cannot begin: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn begin(mut role: Role) -> Result<(), String> {
+    let recorder = Recorder::to_standard_output().map_err(|error| error.to_string())?;
+    let wakes = role.take_wake(Consumer::Local).ok_or("the supervisor passed no socket for wakes")?;
+    let office = Arc::new(open(&role, recorder)?);
+    let most = role.settings.deliver.concurrency.max(1) as usize;
+    let runtime = build("deliver", most + OTHER_THREADS).map_err(|error| format!("cannot start threads: {error}"))?;
+    let served = runtime.block_on(async {
+        let wakes = Receiver::new(wakes)?;
+        let files = MapFiles::new(&role.settings, role.config.as_deref(), &role.data);
+        let program = Program { crew: Crew::new(office.clone(), most), office: office.clone(), maps: Arc::default() };
+        program.watch(files, role.settings.clone(), true);
+        program.serve(&mut role, &wakes).await;
+        io::Result::Ok(())
+    });
+    office.journal.recorder().flush(FLUSH);
+    served.map_err(|error| error.to_string())
+}
+
+fn open(role: &Role, recorder: Recorder) -> Result<Office, String> {
+    let settings = &role.settings;
+    let clock = clock(role).map_err(|error| format!("testing.clock: {error}"))?;
+    let mail = role.data.join("mail");
+    let options = Options::new(clock.clone(), settings.largest_message());
+    Ok(Office {
+        spool: Spool::open(&role.data.join("spool"), options).map_err(|error| error.to_string())?,
+        mailboxes: Mailboxes::open(&mail).map_err(|error| format!("cannot open {}: {error}", mail.display()))?,
+        journal: Journal::new(recorder, clock.clone()),
+        clock,
+        waker: Waker::new(&role.data.join("run")),
+        rules: ArcSwap::from_pointee(Rules::new(settings)?),
+        maps: ArcSwap::from_pointee(Maps::default()),
+    })
+}
+
+/// The queue clock; a clock file is named relative to the configuration.
+fn clock(role: &Role) -> io::Result<Clock> {
+    let base = role.config.as_deref().unwrap_or(&role.data);
+    role.settings.testing.clock.as_ref().map_or_else(|| Ok(Clock::system()), |file| Clock::from_file(&base.join(file)))
+}
+
+/// The map files, and the settings that name them.
+type Watched = Option<(MapFiles, Settings)>;
+
+struct Program {
+    crew: Arc<Crew>,
+    office: Arc<Office>,
+    maps: Arc<Mutex<Watched>>,
+}
+
+/// What a turn of the loop is about.
+enum Turn {
+    Order(Order),
+    Wakes(Vec<Wake>),
+    Scanned,
+    Tick,
+    /// A moment was learned at which something is due, or a thread has no more work.
+    Changed,
+    ScanDue,
+}
+
+/// The scan that runs, or when the last one ended.
+struct Scan {
+    running: Option<JoinHandle<Duration>>,
+    ended: Instant,
+    pause: Duration,
+    /// Somebody asked for one.
+    wanted: bool,
+}
+
+impl Program {
+    async fn serve(&self, role: &mut Role, wakes: &Receiver) {
+        let reporter = role.line.reporter();
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut scan = Scan { running: None, ended: Instant::now(), pause: Duration::ZERO, wanted: true };
+        let mut swept: Option<Instant> = None;
+        reporter.ready();
+        loop {
+            let (until_scan, scanning) = (self.until_scan(&scan), scan.running.is_some());
+            let turn = tokio::select! {
+                order = role.line.next() => Turn::Order(order),
+                wakes = wakes.receive(MAX_WAKES) => Turn::Wakes(self.heard(wakes)),
+                () = scan.end() => Turn::Scanned,
+                _ = tick.tick() => Turn::Tick,
+                () = self.crew.changed.notified() => Turn::Changed,
+                () = sleep(until_scan), if !scanning => Turn::ScanDue,
+            };
+            match turn {
+                Turn::Order(Order::Drain) => break,
+                Turn::Order(Order::Reload(new)) => self.reload(&reporter, new.generation, &new.settings, role),
+                Turn::Wakes(wakes) => self.wake(wakes, &mut scan),
+                Turn::Scanned | Turn::Changed => {}
+                Turn::ScanDue => scan.wanted = true,
+                Turn::Tick => {
+                    self.tick(&reporter);
+                    if swept.is_none_or(|at| at.elapsed() >= SWEEP_EVERY) {
+                        swept = Some(Instant::now());
+                        self.sweep();
+                    }
+                }
+            }
+            if scan.is_due() {
+                scan.start(&self.crew);
+            }
+        }
+        self.drain().await;
+    }
+
+    fn heard(&self, wakes: io::Result<Vec<Wake>>) -> Vec<Wake> {
+        wakes.unwrap_or_else(|error| {
+            self.office.journal.warn("wakes", error.to_string());
+            Vec::new()
+        })
+    }
+
+    fn wake(&self, wakes: Vec<Wake>, scan: &mut Scan) {
+        let mut new = Vec::with_capacity(wakes.len());
+        for wake in wakes {
+            match wake {
+                Wake::New(id) => new.push(id),
+                Wake::Flush(_) | Wake::Run => scan.wanted = true,
+            }
+        }
+        self.crew.add(new);
+    }
+
+    /// How long to the next scan: until something is due, and in any case not longer than half a minute.
+    fn until_scan(&self, scan: &Scan) -> Duration {
+        let due = self.crew.next_due().map_or(SCAN_AT_LEAST, |at| self.office.clock.real_until(at).min(SCAN_AT_LEAST));
+        due.max(scan.pause.saturating_sub(scan.ended.elapsed()))
+    }
+
+    fn tick(&self, reporter: &Reporter) {
+        let sessions = self.crew.len() as u64;
+        reporter.state(&State { sessions, accepting: "running".into(), why: String::new() });
+        let (maps, office) = (Arc::clone(&self.maps), Arc::clone(&self.office));
+        spawn_blocking(move || look(&maps, &office, false));
+    }
+
+    /// Watches these files from now on.
+    fn watch(&self, files: MapFiles, settings: Settings, first: bool) {
+        *self.maps.lock().unwrap_or_else(PoisonError::into_inner) = Some((files, settings));
+        look(&self.maps, &self.office, first);
+    }
+
+    fn reload(&self, reporter: &Reporter, generation: u64, settings: &Settings, role: &Role) {
+        match Rules::new(settings) {
+            Ok(rules) => {
+                self.office.rules.store(Arc::new(rules));
+                self.watch(MapFiles::new(settings, role.config.as_deref(), &role.data), settings.clone(), true);
+                reporter.in_force(generation);
+            }
+            Err(why) => reporter.refused(generation, why),
+        }
+    }
+
+    fn sweep(&self) {
+        let office = Arc::clone(&self.office);
+        spawn_blocking(move || match office.spool.sweep(Queue::Local) {
+            Ok(swept) if swept.corrupt > 0 => {
+                let text = format!("{} damaged messages lie in corrupt/; look at them, then delete them", swept.corrupt);
+                office.journal.warn("spool", text);
+            }
+            Ok(_) => {}
+            Err(error) => office.journal.warn("spool", error.to_string()),
+        });
+    }
+
+    /// Finishes what is in work. The supervisor's patience is the limit.
+    async fn drain(&self) {
+        self.crew.drain();
+        while !self.crew.is_idle() {
+            self.crew.changed.notified().await;
+        }
+    }
+}
+
+/// Looks at the maps, unless another look is under way. Blocks.
+fn look(maps: &Mutex<Watched>, office: &Office, first: bool) {
+    let mut watched = match maps.try_lock() {
+        Ok(watched) => watched,
+        Err(TryLockError::WouldBlock) if !first => return,
+        Err(_) => maps.lock().unwrap_or_else(PoisonError::into_inner),
+    };
+    let Some((files, settings)) = watched.as_mut() else { return };
+    let (new, troubles) = files.look(settings, first);
+    for trouble in troubles {
+        office.journal.warn(&trouble.subject, trouble.text);
+    }
+    if let Some(new) = new {
+        office.maps.store(Arc::new(new));
+    }
+}
+
+impl Scan {
+    /// Ends when the running scan has; never where none runs.
+    async fn end(&mut self) {
+        match &mut self.running {
+            None => std::future::pending().await,
+            Some(running) => {
+                let took = running.await.unwrap_or_default();
+                self.running = None;
+                self.ended = Instant::now();
+                self.pause = (took * SCAN_SHARE).clamp(SCAN_AT_MOST, SCAN_AT_LEAST * SCAN_SHARE);
+            }
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        self.wanted && self.running.is_none()
+    }
+
+    fn start(&mut self, crew: &Arc<Crew>) {
+        self.wanted = false;
+        let crew = Arc::clone(crew);
+        let runtime = tokio::runtime::Handle::current();
+        self.running = Some(spawn_blocking(move || {
+            let begun = Instant::now();
+            let due = crew.scan();
+            let took = begun.elapsed();
+            let _inside = runtime.enter();
+            crew.add(due);
+            took
+        }));
+    }
+}
