@@ -43,11 +43,11 @@ pub enum Output<'a> {
     Read(Phase),
     /// Write the replies before going on: a client that sends and never reads must not fill the memory.
     Flush,
-    /// A question; nothing more is consumed until [`Session::handle`] has its answer.
+    /// A question; nothing more is consumed until [`super::Session::handle`] has its answer.
     Ask(Ask),
     /// A question is open: poll was called too early.
     Pending,
-    /// A message begins: [`Session::transaction`] says whose.
+    /// A message begins: [`super::Session::transaction`] says whose.
     Begin,
     /// Octets of the message, with CRLF line ends and without dot-stuffing.
     Append(&'a [u8]),
@@ -86,7 +86,7 @@ pub enum Phase {
 pub enum Ask {
     /// May this client send this? Rights, room on disk (R1.5), sender rules.
     Mail(Mail),
-    /// Is this recipient taken? `<postmaster>` comes with [`Config::postmaster_domain`].
+    /// Is this recipient taken? `<postmaster>` comes with [`super::Config::postmaster_domain`].
     Rcpt(Recipient),
     /// Are these credentials good? Answered by [`Input::Authenticated`] or a refusal (535 5.7.8, 454 4.7.0).
     Auth(Credentials),
