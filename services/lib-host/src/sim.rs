@@ -55,9 +55,9 @@ impl SimDisk {
         self.world().calls
     }
 
-    /// The names of the calls so far, oldest first, as `create local/0/x`.
+    /// The calls so far, oldest first, as `create x`.
     pub fn trace(&self) -> Vec<String> {
-        self.world().trace.clone()
+        self.world().trace.iter().map(|(what, name)| format!("{what} {}", name.display())).collect()
     }
 
     /// Dies after so many further calls: each call beyond fails and changes nothing.

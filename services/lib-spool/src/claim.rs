@@ -45,6 +45,15 @@ struct State {
     gone: bool,
 }
 
+/// Whether the tail is read for orders once more.
+#[derive(PartialEq, Eq)]
+enum Look {
+    /// Before the claim is let go.
+    Last,
+    /// It was read a moment ago, and will be before the claim is let go.
+    NotAgain,
+}
+
 /// How a claim ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
@@ -85,7 +94,7 @@ pub(crate) fn claim(shared: &Arc<Shared>, queue: Queue, id: &QueueId) -> Result<
     }
     shared.begin_consuming(queue).doing("look at the queue")?;
     let claim = Claim::new(shared.clone(), spot, file, stored);
-    if let Some(obeyed) = claim.obey_all()?
+    if let Some(obeyed) = claim.obey_all(Look::NotAgain)?
         && obeyed != Obeyed::Due
     {
         return Ok(None);
@@ -236,7 +245,7 @@ impl Claim {
     pub fn defer(self, until: Timestamp) -> Result<Ended, Error> {
         self.sync()?;
         self.file.set_mtime(until).doing("set the time of a message")?;
-        Ok(match self.obey_all()? {
+        Ok(match self.obey_all(Look::Last)? {
             None => Ended::Deferred(until),
             Some(Obeyed::Due) => Ended::Due,
             Some(Obeyed::Held) => Ended::Held,
@@ -271,9 +280,11 @@ impl Claim {
     }
 
     /// Obeys all orders that were not obeyed yet, and tells what came of the last that counts; `None` where there was none.
-    fn obey_all(&self) -> Result<Option<Obeyed>, Error> {
+    fn obey_all(&self, look: Look) -> Result<Option<Obeyed>, Error> {
         let mut state = locked(&self.state);
-        self.look_for_orders(&mut state)?;
+        if look == Look::Last {
+            self.look_for_orders(&mut state)?;
+        }
         let open: Vec<Want> = state.history.wants.iter().filter(|want| want.obeyed.is_none()).copied().collect();
         let Some(last) = open.last() else { return Ok(None) };
         let obeyed = match last.command {

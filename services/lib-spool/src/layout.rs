@@ -59,7 +59,8 @@ impl Shared {
         }
         for (queue, place) in queues_and_places() {
             let directory = make(&root, place.directory(queue))?;
-            for shard in QueueId::shards() {
+            let there = directory.list().map_err(layout(format!("read {} in {}", place.directory(queue), dir.display())))?;
+            for shard in QueueId::shards().filter(|shard| there.iter().all(|entry| entry.name != shard.to_string().as_str())) {
                 make(&directory, shard.encode_utf8(&mut [0; 4]))?;
             }
             sync(&directory)?;

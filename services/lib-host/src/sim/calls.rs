@@ -51,7 +51,7 @@ impl SimDir {
         SimDir { disk, inode }
     }
 
-    fn step(&self, what: &str, name: &Path) -> io::Result<MutexGuard<'_, World>> {
+    fn step(&self, what: &'static str, name: &Path) -> io::Result<MutexGuard<'_, World>> {
         let mut world = self.disk.world();
         world.step(what, name)?;
         Ok(world)
@@ -132,7 +132,7 @@ impl SimDir {
 }
 
 impl SimFile {
-    fn step(&self, what: &str) -> io::Result<MutexGuard<'_, World>> {
+    fn step(&self, what: &'static str) -> io::Result<MutexGuard<'_, World>> {
         let mut world = self.disk.world();
         world.step(what, &self.name)?;
         Ok(world)

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind};
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use lib_mail::Timestamp;
 
@@ -56,7 +56,7 @@ pub(crate) struct World {
     pub(crate) locks: BTreeMap<Inode, u64>,
     pub(crate) handles: u64,
     pub(crate) calls: u64,
-    pub(crate) trace: Vec<String>,
+    pub(crate) trace: Vec<(&'static str, PathBuf)>,
     pub(crate) cut: Option<u64>,
     pub(crate) was_cut: bool,
     pub(crate) failures: BTreeMap<u64, ErrorKind>,
@@ -89,14 +89,14 @@ impl World {
     }
 
     /// Counts a call; an error where the disk is dead, or this call is ordered to fail.
-    pub(crate) fn step(&mut self, what: &str, name: &Path) -> io::Result<()> {
+    pub(crate) fn step(&mut self, what: &'static str, name: &Path) -> io::Result<()> {
         if self.cut.is_some_and(|cut| self.calls >= cut) {
             self.was_cut = true;
             return Err(io::Error::other("the power is off"));
         }
         let nth = self.calls;
         self.calls += 1;
-        self.trace.push(format!("{what} {}", name.display()));
+        self.trace.push((what, name.to_owned()));
         self.failures.remove(&nth).map_or(Ok(()), |kind| Err(kind.into()))
     }
 

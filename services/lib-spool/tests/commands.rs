@@ -1,0 +1,138 @@
+//! Orders to messages at rest and in flight.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{START, due, message, open, outcome, put, to, to_both};
+use lib_host::SimDisk;
+use lib_mail::QueueId;
+use lib_spool::{Command, Commit, Done, Ended, Place, Queue, Spool, What};
+
+const NOW: Duration = Duration::ZERO;
+const PATIENT: Duration = Duration::from_secs(20);
+
+fn done(spool: &Spool, id: &QueueId, command: Command, patience: Duration) -> Vec<(Queue, Place, Done)> {
+    let effects = spool.command(id, command, patience).unwrap();
+    effects.iter().map(|effect| (effect.queue, effect.place, effect.done)).collect()
+}
+
+#[test]
+fn what_becomes_of_a_message_at_rest() {
+    use Place::{Held, Queued};
+    let table: [(Place, Command, Done, Option<Place>); 10] = [
+        (Queued, Command::Delete, Done::Deleted, None),
+        (Queued, Command::Bounce, Done::WillBounce, Some(Queued)),
+        (Queued, Command::Hold, Done::Held, Some(Held)),
+        (Queued, Command::Release, Done::Unfit, Some(Queued)),
+        (Queued, Command::Retry, Done::Due, Some(Queued)),
+        (Held, Command::Delete, Done::Deleted, None),
+        (Held, Command::Bounce, Done::WillBounce, Some(Queued)),
+        (Held, Command::Hold, Done::Unfit, Some(Held)),
+        (Held, Command::Release, Done::Released, Some(Queued)),
+        (Held, Command::Retry, Done::Unfit, Some(Held)),
+    ];
+    for (place, command, want, then) in table {
+        let disk = SimDisk::new();
+        let spool = open(&disk);
+        let later = START.plus(Duration::from_secs(3600));
+        let id = put(&spool, b"x", Commit { held: place == Held, due: later, ..to_both() }).unwrap();
+        assert_eq!(done(&spool, &id, command, NOW), Queue::ALL.map(|queue| (queue, place, want)), "{place} {command:?}");
+        let places: Vec<_> = spool.show(&id).unwrap().iter().map(|listing| listing.place).collect();
+        assert_eq!(places, then.map_or(vec![], |then| vec![then, then]), "{place} {command:?}");
+        let moves = !matches!(want, Done::Deleted | Done::Held | Done::Unfit);
+        for queue in Queue::ALL {
+            assert_eq!(due(&spool, queue, START) == [id], moves, "{place} {command:?}");
+            if moves {
+                let claim = spool.claim(queue, &id).unwrap().unwrap();
+                assert_eq!(claim.bounce_wanted().unwrap(), command == Command::Bounce);
+            }
+        }
+        assert_eq!(disk.locks(), 0);
+    }
+}
+
+#[test]
+fn an_unknown_or_unfinished_message_has_no_effects() {
+    let spool = open(&SimDisk::new());
+    let mut incoming = spool.begin();
+    let id = incoming.id();
+    assert_eq!(done(&spool, &id, Command::Delete, NOW), []);
+    incoming.append(&message(100_000)).unwrap();
+    for command in [Command::Delete, Command::Hold, Command::Retry] {
+        assert_eq!(done(&spool, &id, command, NOW), []);
+    }
+    incoming.commit(to(Queue::Local, &["a@b.example"])).unwrap();
+    assert_eq!(done(&spool, &id, Command::Retry, NOW), [(Queue::Local, Place::Queued, Done::Due)]);
+}
+
+#[test]
+fn a_message_in_flight_obeys_before_it_is_let_go() {
+    let later = START.plus(Duration::from_secs(3600));
+    for (command, ended, told) in [
+        (Command::Delete, Ended::Deleted, Done::Deleted),
+        (Command::Hold, Ended::Held, Done::Held),
+        (Command::Retry, Ended::Due, Done::Due),
+        (Command::Bounce, Ended::Due, Done::WillBounce),
+    ] {
+        let disk = SimDisk::new();
+        let spool = open(&disk);
+        let id = put(&spool, b"x", to(Queue::Local, &["a@b.example"])).unwrap();
+        let claim = spool.claim(Queue::Local, &id).unwrap().unwrap();
+        assert_eq!(done(&spool, &id, command, NOW), [(Queue::Local, Place::Queued, Done::Asked)]);
+        let waiting = std::thread::spawn({
+            let spool = spool.clone();
+            move || done(&spool, &id, command, PATIENT)
+        });
+        // Both orders have been written once the second is in the file.
+        let orders =
+            || disk.files().iter().map(|(_, octets)| octets.windows(6).filter(|word| word == b" want ").count()).sum::<usize>();
+        while orders() < 2 {
+            std::thread::yield_now();
+        }
+        assert_eq!(claim.bounce_wanted().unwrap(), command == Command::Bounce);
+        claim.record(&[(0, outcome(What::Deferred))]).unwrap();
+        assert_eq!(claim.defer(later).unwrap(), ended);
+        assert_eq!(waiting.join().unwrap(), [(Queue::Local, Place::Queued, told)], "{command:?}");
+        assert_eq!(due(&spool, Queue::Local, START).len(), usize::from(ended == Ended::Due));
+        assert_eq!(disk.locks(), 0);
+    }
+}
+
+#[test]
+fn who_asks_learns_that_it_was_finished_first() {
+    let disk = SimDisk::new();
+    let spool = open(&disk);
+    let id = put(&spool, b"x", to(Queue::Local, &["a@b.example"])).unwrap();
+    let claim = spool.claim(Queue::Local, &id).unwrap().unwrap();
+    let waiting = std::thread::spawn({
+        let spool = spool.clone();
+        move || done(&spool, &id, Command::Delete, PATIENT)
+    });
+    while !disk.files().iter().any(|(_, octets)| octets.windows(4).any(|word| word == b"want")) {
+        std::thread::yield_now();
+    }
+    claim.record(&[(0, outcome(What::Delivered))]).unwrap();
+    claim.finish().unwrap();
+    assert_eq!(waiting.join().unwrap(), [(Queue::Local, Place::Queued, Done::Finished)]);
+}
+
+#[test]
+fn the_next_claim_obeys_what_the_dead_owner_did_not() {
+    for (command, there) in [(Command::Delete, None), (Command::Hold, Some(Place::Held)), (Command::Retry, Some(Place::Queued))]
+    {
+        let disk = SimDisk::new();
+        let spool = open(&disk);
+        let id = put(&spool, b"x", to(Queue::Local, &["a@b.example"])).unwrap();
+        let claim = spool.claim(Queue::Local, &id).unwrap().unwrap();
+        assert_eq!(done(&spool, &id, command, NOW), [(Queue::Local, Place::Queued, Done::Asked)]);
+        let disk = disk.kill();
+        drop(claim);
+        let spool = open(&disk);
+        assert_eq!(due(&spool, Queue::Local, START), [id], "the order made it due");
+        assert_eq!(spool.claim(Queue::Local, &id).unwrap().is_some(), command == Command::Retry);
+        assert_eq!(spool.show(&id).unwrap().first().map(|listing| listing.place), there);
+        assert_eq!(disk.locks(), 0);
+    }
+}
