@@ -1,6 +1,7 @@
 //! A bongsu node: started from a binary with a settings file of its own, on a loopback address of its own, seen through its ports,
 //! its files and its command line.
 
+use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -188,7 +189,7 @@ pub struct Node {
     dir: PathBuf,
     binary: PathBuf,
     child: Option<Child>,
-    log: Arc<Mutex<Vec<String>>>,
+    log: Arc<Mutex<VecDeque<String>>>,
     _temporary: Option<tempfile::TempDir>,
 }
 
@@ -229,9 +230,10 @@ impl Node {
         std::thread::spawn(move || {
             for line in BufReader::new(from).lines().map_while(std::result::Result::ok) {
                 let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
-                if log.len() < LOG_LINES {
-                    log.push(line);
+                if log.len() == LOG_LINES {
+                    log.pop_front();
                 }
+                log.push_back(line);
             }
         });
     }
@@ -279,14 +281,17 @@ impl Node {
         let roles = status["roles"].as_array().context("status has no roles")?;
         Ok(roles
             .iter()
-            .filter_map(|role| Some((role["name"].as_str()?.to_owned(), u32::try_from(role["pid"].as_u64()?).ok()?)))
+            .filter_map(|role| Some((role["role"].as_str()?.to_owned(), u32::try_from(role["pid"].as_u64()?).ok()?)))
             .collect())
     }
 
-    /// SIGKILL to one role's process.
+    /// SIGKILL to one role's process, once it has one (after an earlier death it waits a moment for its restart).
     pub fn kill_role(&self, role: &str) -> Result<u32> {
-        let found = self.role_pids()?.into_iter().find(|(name, _)| name == role);
-        let (_, number) = found.with_context(|| format!("{} has no running role {role}", self.plan.name))?;
+        let number = wait_for(&format!("role {role} of {}", self.plan.name), PATIENCE, || {
+            Ok(self.role_pids()?.into_iter().find(|(name, _)| name == role).map(|(_, number)| number))
+        })
+        .with_context(|| self.log_of(&format!("{role} ")))
+        .with_context(|| self.status().map(|status| status.to_string()).unwrap_or_default())?;
         kill_process(pid(number)?, Signal::KILL)?;
         Ok(number)
     }
@@ -370,7 +375,7 @@ impl Node {
 
     /// What it printed so far.
     pub fn log(&self) -> Vec<String> {
-        self.lines().clone()
+        self.lines().iter().cloned().collect()
     }
 
     /// Whether a line that holds `text` was printed.
@@ -381,11 +386,19 @@ impl Node {
     /// The last lines it printed, for the report of a failure.
     pub fn log_tail(&self, lines: usize) -> String {
         let log = self.lines();
-        let tail = &log[log.len().saturating_sub(lines)..];
+        let tail: Vec<&str> = log.iter().skip(log.len().saturating_sub(lines)).map(String::as_str).collect();
         format!("the last words of {}:\n  {}", self.plan.name, tail.join("\n  "))
     }
 
-    fn lines(&self) -> MutexGuard<'_, Vec<String>> {
+    /// The last lines of the supervisor that hold `text`, for the report of a failure.
+    fn log_of(&self, text: &str) -> String {
+        let log = self.lines();
+        let lines: Vec<&str> =
+            log.iter().filter(|line| line.contains("supervisor:") && line.contains(text)).map(String::as_str).collect();
+        lines[lines.len().saturating_sub(20)..].join("\n  ")
+    }
+
+    fn lines(&self) -> MutexGuard<'_, VecDeque<String>> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

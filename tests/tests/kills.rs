@@ -67,11 +67,13 @@ fn audit(a: &Node, b: &Node, ledger: &Ledger) -> Audit {
 fn a_hundred_kills_under_load_lose_nothing() {
     let (mut a, b, _dns) = pair();
     let mut draw = Draw(20_261_123);
-    let mut victims: Vec<&str> =
-        ["smtp-in", "deliver", "relay-out", "auth", "pop3", "submission", "supervisor"].repeat(KILLS_EACH);
-    // A drawn order.
-    for at in (1..victims.len()).rev() {
-        victims.swap(at, draw.between(0, at as u64) as usize);
+    let mut victims = Vec::new();
+    for _ in 0..KILLS_EACH {
+        let mut round = ["smtp-in", "deliver", "relay-out", "auth", "pop3", "submission", "supervisor"];
+        for at in (1..round.len()).rev() {
+            round.swap(at, draw.between(0, at as u64) as usize);
+        }
+        victims.extend(round);
     }
     let kills = victims.len();
     let flow = load(&a, "kill").start();

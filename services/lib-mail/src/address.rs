@@ -216,18 +216,16 @@ impl FromStr for Domain {
         if text.starts_with('[') {
             return literal(text).map(|_| Domain(text.to_owned())).ok_or(AddressError::Domain);
         }
-        // An underscore stands in real host names, so it is taken; nothing else beyond letters, digits and hyphens is.
-        let label = |label: &str| {
-            !label.is_empty()
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-                && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_' || !c.is_ascii())
-        };
+        // An underscore stands in real host names, so it is taken; nothing else beyond letters, digits and hyphens is. The rule holds
+        // for the A-labels too: the mapping to them makes ASCII of full-width characters (`＞` becomes `>`), and it is the A-form
+        // that is looked up and that a next hop without SMTPUTF8 would read.
+        let hyphens = |label: &str| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-');
+        let ldh = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        let given = |label: &str| hyphens(label) && label.chars().all(|c| ldh(c) || !c.is_ascii() && !c.is_control());
+        let mapped = |label: &str| hyphens(label) && label.chars().all(ldh) && label.len() <= MAX_LABEL;
         let ascii =
             if text.is_ascii() { text.to_owned() } else { idna::domain_to_ascii(text).map_err(|_| AddressError::Domain)? };
-        let fits = ascii.len() <= MAX_DOMAIN
-            && text.split('.').all(label)
-            && ascii.split('.').all(|l| !l.is_empty() && l.len() <= MAX_LABEL);
+        let fits = ascii.len() <= MAX_DOMAIN && text.split('.').all(given) && ascii.split('.').all(mapped);
         if fits { Ok(Domain(text.to_owned())) } else { Err(AddressError::Domain) }
     }
 }
@@ -297,6 +295,10 @@ mod tests {
             ("a@b\r\nc", Err(AddressError::Domain)),
             ("a\r@b", Err(AddressError::LocalPart)),
             ("\"a\nb\"@b", Err(AddressError::LocalPart)),
+            ("bob@victim.example＞　orcpt＝rfc822；x.backup.example", Err(AddressError::Domain)),
+            ("bob@victim.example＠x.backup.example", Err(AddressError::Domain)),
+            ("bob@a。b.example", Ok(("bob", "bob", "a。b.example"))),
+            ("bob@ａ.example", Ok(("bob", "bob", "ａ.example"))),
             (long_local.as_str(), Ok(("", "", "a.example"))),
         ] {
             match (text.parse::<Address>(), want) {
