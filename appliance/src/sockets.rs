@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use lib_net::wake::Consumer;
@@ -14,13 +15,24 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 /// Connections that the kernel holds for us until a role accepts them.
 const BACKLOG: i32 = 1024;
+/// How long a taken port may be that of roles whose supervisor was just killed: they end by themselves when they see it gone.
+const LEAVING: Duration = Duration::from_secs(2);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Opens a listening TCP socket. IPv6 sockets take IPv6 only, so that the two families are two listeners everywhere.
 ///
 /// # Errors
 /// One line that names the port, what is wrong and what to do; `setting` is the place that chose the port.
 pub(crate) fn listen(address: SocketAddr, setting: &str) -> Result<TcpListener> {
-    bind(address).map_err(|error| explain(address, setting, &error))
+    let start = Instant::now();
+    loop {
+        match bind(address) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && start.elapsed() < LEAVING => {
+                std::thread::sleep(LOOK_AGAIN)
+            }
+            other => return other.map_err(|error| explain(address, setting, &error)),
+        }
+    }
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
