@@ -28,6 +28,7 @@ mod envelope;
 mod error;
 mod family;
 mod first_line;
+pub mod fuzzing;
 mod history;
 mod incoming;
 mod layout;

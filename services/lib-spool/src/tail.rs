@@ -51,6 +51,11 @@ fn sum(id: &QueueId, line: &str) -> u32 {
     sum.finalize()
 }
 
+/// A line with its check sum behind it.
+pub(crate) fn summed(id: &QueueId, line: &str) -> String {
+    format!("{line} {:08x}", sum(id, line))
+}
+
 /// Puts a line behind `out`, its leading LF included.
 pub(crate) fn print(out: &mut String, id: &QueueId, at: Timestamp, entry: &Entry) {
     out.push('\n');
@@ -65,8 +70,9 @@ pub(crate) fn print(out: &mut String, id: &QueueId, at: Timestamp, entry: &Entry
             let _ = write!(out, "did {number:08x} {}", word(&EFFECTS, obeyed));
         }
     }
-    let sum = sum(id, &out[start..]);
-    let _ = write!(out, " {sum:08x}");
+    let line = summed(id, &out[start..]);
+    out.truncate(start);
+    out.push_str(&line);
 }
 
 fn print_outcome(out: &mut String, line: &Line) {
@@ -94,6 +100,8 @@ fn print_outcome(out: &mut String, line: &Line) {
     let status = &line.outcome.status;
     let _ = write!(out, " {} {} ", status.code, status.enhanced);
     match &status.by {
+        // A host of that name is not this node.
+        By::Remote(host) if host == "-" => out.push_str("%2d"),
         By::Remote(host) if !host.is_empty() => put(out, host, In::Word),
         _ => out.push('-'),
     }

@@ -1,5 +1,5 @@
 //! Messages that another message causes.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
 

@@ -27,7 +27,7 @@ prop_compose! {
         what in what(),
         code in 100..700u16,
         enhanced in (prop_oneof![Just(2u8), Just(4), Just(5)], 0..1000u16, 0..1000u16),
-        by in prop_oneof![Just(By::Local), ".{1,20}".prop_map(By::Remote)].prop_filter("is local", |by| *by != By::Remote("-".into())),
+        by in prop_oneof![Just(By::Local), Just(By::Remote("-".into())), ".{1,20}".prop_map(By::Remote)],
         text: String,
         at: i64,
         recipients in proptest::collection::btree_set(0..500usize, 1..20),
