@@ -88,20 +88,21 @@ impl Crew {
         self.lock().backlog.next_due()
     }
 
-    /// Looks through the queue for what is due. Blocks.
-    pub(crate) fn scan(&self) -> Vec<QueueId> {
+    /// Looks through the queue: what is due, and how many messages there are in all. Blocks.
+    pub(crate) fn scan(&self) -> (Vec<QueueId>, usize) {
         self.lock().backlog.scanning();
-        let (mut due, now) = (Vec::new(), self.office.clock.now());
+        let (mut due, mut messages, now) = (Vec::new(), 0, self.office.clock.now());
         for shard in self.office.spool.due(Queue::Local, now) {
             match shard {
                 Ok(shard) => {
                     due.extend(shard.due);
+                    messages += shard.count;
                     shard.next.into_iter().for_each(|at| self.lock().backlog.note_due(at));
                 }
                 Err(error) => self.office.journal.warn("spool", error.to_string()),
             }
         }
-        due
+        (due, messages)
     }
 
     fn lock(&self) -> MutexGuard<'_, Work> {

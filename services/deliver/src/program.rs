@@ -26,10 +26,10 @@ use crate::office::{Office, Rules};
 const TICK: Duration = Duration::from_secs(1);
 /// The net under lost wakes.
 const SCAN_AT_LEAST: Duration = Duration::from_secs(30);
-/// A scan is not followed by another before this many times its own duration, so that a large queue costs 1 % of a core at most.
-const SCAN_SHARE: u32 = 100;
-/// Nor before this: what is due at moments close together is found at once.
+/// A scan is not followed by another before this; what is due at moments close together is found at once.
 const SCAN_AT_MOST: Duration = Duration::from_millis(500);
+/// Nor before this for each message that it found: one costs some 2 µs of a core, so scans stay under 1 % of it.
+const PAUSE_FOR_EACH: Duration = Duration::from_micros(220);
 const SWEEP_EVERY: Duration = Duration::from_secs(300);
 /// Wakes that are taken at one time.
 const MAX_WAKES: usize = 512;
@@ -111,7 +111,8 @@ enum Turn {
 
 /// The scan that runs, or when the last one ended.
 struct Scan {
-    running: Option<JoinHandle<Duration>>,
+    /// It gives the number of messages in the queue.
+    running: Option<JoinHandle<usize>>,
     ended: Instant,
     pause: Duration,
     /// Somebody asked for one.
@@ -175,10 +176,13 @@ impl Program {
         self.crew.add(new);
     }
 
-    /// How long to the next scan: until something is due, and in any case not longer than half a minute.
+    /// How long to the next scan: until something is due, in any case not longer than half a minute after the last one. Asked anew
+    /// at each turn of the loop, so it counts from the last scan and not from now.
     fn until_scan(&self, scan: &Scan) -> Duration {
-        let due = self.crew.next_due().map_or(SCAN_AT_LEAST, |at| self.office.clock.real_until(at).min(SCAN_AT_LEAST));
-        due.max(scan.pause.saturating_sub(scan.ended.elapsed()))
+        let since = scan.ended.elapsed();
+        let net = SCAN_AT_LEAST.saturating_sub(since);
+        let due = self.crew.next_due().map_or(net, |at| self.office.clock.real_until(at).min(net));
+        due.max(scan.pause.saturating_sub(since))
     }
 
     fn tick(&self, reporter: &Reporter) {
@@ -249,10 +253,10 @@ impl Scan {
         match &mut self.running {
             None => std::future::pending().await,
             Some(running) => {
-                let took = running.await.unwrap_or_default();
+                let messages = u32::try_from(running.await.unwrap_or_default()).unwrap_or(u32::MAX);
                 self.running = None;
                 self.ended = Instant::now();
-                self.pause = (took * SCAN_SHARE).clamp(SCAN_AT_MOST, SCAN_AT_LEAST * SCAN_SHARE);
+                self.pause = SCAN_AT_MOST.max(PAUSE_FOR_EACH.saturating_mul(messages));
             }
         }
     }
@@ -266,12 +270,10 @@ impl Scan {
         let crew = Arc::clone(crew);
         let runtime = tokio::runtime::Handle::current();
         self.running = Some(spawn_blocking(move || {
-            let begun = Instant::now();
-            let due = crew.scan();
-            let took = begun.elapsed();
+            let (due, messages) = crew.scan();
             let _inside = runtime.enter();
             crew.add(due);
-            took
+            messages
         }));
     }
 }

@@ -76,6 +76,10 @@ impl Clock {
     /// How long to wait, in real time, for that moment; at most a second while a clock file is in use, since it may jump meanwhile.
     pub fn real_until(&self, moment: Timestamp) -> Duration {
         let ahead = moment.since(self.now());
+        // Also where the clock stands still: what is due is due.
+        if ahead.is_zero() {
+            return Duration::ZERO;
+        }
         match &*self.0 {
             Source::System => ahead,
             Source::Manual { .. } => ahead.min(REREAD),
@@ -175,6 +179,7 @@ mod tests {
         std::fs::write(&path, "0 7000 0").unwrap();
         std::thread::sleep(REREAD);
         assert_eq!(clock.now(), Timestamp(7000));
+        assert_eq!(clock.real_until(Timestamp(7000)), Duration::ZERO);
     }
 
     #[test]

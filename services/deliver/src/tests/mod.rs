@@ -3,6 +3,7 @@
 mod aliases;
 mod crash;
 mod failures;
+mod program;
 
 use std::collections::BTreeMap;
 use std::path::Path;
