@@ -10,20 +10,18 @@ use crate::layout::Layout;
 use crate::plan::load_settings;
 use crate::tree;
 
-/// Marks a process that was started again as another user.
-const MARK: &str = "BONGSU_OWNER";
-
 /// Where root gives a command and the directory belongs to another user, starts the command again as that user: what it makes
 /// there must be usable by the server. Returns its exit status, or nothing where this process may go on itself.
 pub(crate) fn act_as_owner(dir: &Path) -> Result<Option<ExitCode>> {
     use std::os::unix::fs::MetadataExt;
     let Ok(found) = std::fs::metadata(dir) else { return Ok(None) };
-    if !rustix::process::geteuid().is_root() || found.uid() == 0 || std::env::var_os(MARK).is_some() {
+    if !rustix::process::geteuid().is_root() || found.uid() == 0 {
         return Ok(None);
     }
-    let arguments = std::env::args_os().skip(1);
+    let mut arguments = std::env::args_os();
     let mut command = Command::new("/proc/self/exe");
-    command.args(arguments).env(MARK, "1").uid(found.uid()).gid(found.gid());
+    // The name counts too: called as mailq we are another command.
+    command.arg0(arguments.next().unwrap_or_default()).args(arguments).uid(found.uid()).gid(found.gid());
     let status = command.status().with_context(|| format!("cannot act as user {}, who owns {}", found.uid(), dir.display()))?;
     Ok(Some(ExitCode::from(u8::try_from(status.code().unwrap_or(1)).unwrap_or(1))))
 }

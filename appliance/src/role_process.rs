@@ -13,6 +13,7 @@ use crate::supervisor::signals;
 /// Runs the role on the line that is this process's standard input.
 pub(crate) fn run(name: RoleName) -> Result<ExitCode> {
     signals::block()?;
+    raise_descriptor_limit();
     let mut isolated = String::new();
     let role = Role::from_standard_input(|start| {
         // Mail and queue are for their owner; where roles are users of their own, for their common group too.
@@ -35,4 +36,13 @@ pub(crate) fn run(name: RoleName) -> Result<ExitCode> {
         RoleName::Pop3 => pop3::run(role),
         RoleName::Auth => auth::run(role),
     })
+}
+
+/// Each session is a descriptor or two, and the usual soft limit of 1024 is for programs that use select(2). Where even the hard limit
+/// is low, the limits on sessions and the errors of accept(2) still hold.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    let _ = setrlimit(Resource::Nofile, limit);
 }

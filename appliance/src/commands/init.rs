@@ -184,6 +184,12 @@ fn next_steps(layout: &Layout, init: &Init, wanted: &Wanted, said: &mut String) 
     if wanted.high_ports {
         writeln!(said, "\nThis user may not open ports below 1024, so the settings name 2525, 2587, 2465, 2110 and 2995.")?;
     }
+    if init.stdout {
+        return writeln!(
+            said,
+            "\nNext: save what went to standard output as bongsu.toml in the configuration directory, and start the server."
+        );
+    }
     writeln!(said, "\nNext: bongsu check --data {0} && bongsu up --data {0}", layout.data().display())
 }
 

@@ -2,12 +2,13 @@
 
 use std::fmt::Write;
 use std::net::IpAddr;
+use std::path::Path;
 
 use lib_settings::{Listener, ListenerRole, LogFormat};
 
 use super::account::First;
 use crate::certificate;
-use crate::layout::Layout;
+use crate::layout::{Layout, SYSTEM_DATA};
 use crate::plan::Plan;
 
 /// The text; empty where the log is for programs.
@@ -31,23 +32,28 @@ fn write_text(text: &mut String, layout: &Layout, plan: &Plan, first: Option<&Fi
         return Ok(());
     }
     let Some(first) = first else {
-        return writeln!(text, "  there is no account; add one with: bongsu account add NAME@{}", settings.default_domain());
+        return writeln!(
+            text,
+            "  there is no account; add one with: {} account add NAME@{}",
+            command(layout),
+            settings.default_domain()
+        );
     };
     writeln!(text, "  account      {}", first.address)?;
     let password = match &first.password {
         Some(password) => {
-            writeln!(
-                text,
-                "  password     {password}    (shown this once; set another with: bongsu account passwd {} {})",
-                first.address,
-                place(layout)
-            )?;
+            let again = format!("{} account passwd {}", command(layout), first.address);
+            writeln!(text, "  password     {password}    (shown this once; set another with: {again})")?;
             password.as_str()
         }
         None => "PASSWORD",
     };
     try_lines(text, layout, plan, &first.address, password)?;
-    writeln!(text, "There is no settings file; write one with: bongsu init --domain DOMAIN {}", place(layout))
+    if contained() {
+        let write = "docker compose run --rm -T bongsu init --domain DOMAIN --stdout > config/bongsu.toml";
+        return writeln!(text, "There is no settings file; write one with: {write}");
+    }
+    writeln!(text, "There is no settings file; write one with: {} init --domain DOMAIN", command(layout))
 }
 
 /// Lines to copy into a shell. They name the certificate, so that nobody learns to switch checking off.
@@ -74,17 +80,25 @@ fn try_lines(text: &mut String, layout: &Layout, plan: &Plan, address: &str, pas
     }
     if let Some(pop3s) = find(ListenerRole::Pop3s) {
         let (at, port) = (client_address(pop3s), pop3s.port);
-        writeln!(
-            text,
-            "  curl --cacert {} --resolve {host}:{port}:{at} --user {address}:{password} pop3s://{host}:{port}/1",
-            chain.display()
-        )?;
+        // Whoever stands outside the container does not see the file.
+        let trust = if contained() { "--insecure".into() } else { format!("--cacert {}", chain.display()) };
+        writeln!(text, "  curl {trust} --resolve {host}:{port}:{at} --user {address}:{password} pop3s://{host}:{port}/1")?;
     }
     Ok(())
 }
 
-fn place(layout: &Layout) -> String {
-    format!("--data {}", layout.data().display())
+/// How this node's commands begin.
+fn command(layout: &Layout) -> String {
+    match layout.data() {
+        _ if contained() => "docker compose exec bongsu bongsu".into(),
+        data if data == Path::new(SYSTEM_DATA) => "bongsu".into(),
+        data => format!("bongsu --data {}", data.display()),
+    }
+}
+
+/// As the first process we are the server of a container.
+fn contained() -> bool {
+    std::process::id() == 1
 }
 
 /// An address at which a client on this machine reaches the listener.
