@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use lib_host::Clock;
-use lib_mail::{BodyType, By, Enhanced, Envelope, Protocol, Recipient, Status};
+use lib_mail::{BodyType, Enhanced, Envelope, Protocol, Recipient, Status};
 use lib_spool::{Commit, Error, Options, Outcome, Queue, Spool, What};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
