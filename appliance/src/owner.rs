@@ -5,10 +5,42 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
+use lib_net::role::RoleName;
+use lib_settings::Settings;
 
 use crate::layout::Layout;
 use crate::plan::load_settings;
 use crate::tree;
+
+/// The user that a role runs as, in the strict set-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct User {
+    uid: u32,
+    gid: u32,
+}
+
+impl User {
+    /// Lets the command run as this user. std also gives up all further groups.
+    pub(crate) fn applied_to(self, command: &mut Command) {
+        command.gid(self.gid).uid(self.uid);
+    }
+}
+
+/// Who a role runs as, where we may choose. The roles of the queue share a user: another could lock and append, but not set a
+/// future time on a file.
+pub(crate) fn user_of(role: RoleName, settings: &Settings) -> Option<User> {
+    if !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    let users = &settings.users;
+    // Those who touch mailboxes share a group; `auth` touches none, and its own group is that of the password hashes.
+    let (uid, gid) = match role {
+        RoleName::Pop3 => (users.pop3, users.group),
+        RoleName::Auth => (users.auth, None),
+        _ => (users.queue, users.group),
+    };
+    uid.map(|uid| User { uid, gid: gid.unwrap_or(uid) })
+}
 
 /// Where root gives a command and the directory belongs to another user, starts the command again as that user: what it makes
 /// there must be usable by the server. Returns its exit status, or nothing where this process may go on itself.

@@ -35,12 +35,16 @@ pub(crate) fn isolation(layout: &Layout, json: bool) -> Result<ExitCode> {
     if !layout.spool().is_dir() {
         bail!("{} is no data directory of bongsu; name it with --data DIR", layout.data().display());
     }
+    let settings = super::settings(layout)?;
     let mut good = true;
     for role in RoleName::ALL {
         let mut command = Command::new("/proc/self/exe");
         command.arg("role-probe").arg(role.as_str()).arg("--data").arg(layout.data());
         if let Some(file) = layout.settings_file() {
             command.arg("--config").arg(file);
+        }
+        if let Some(user) = crate::owner::user_of(role, &settings) {
+            user.applied_to(&mut command);
         }
         let output = command.output().context("cannot start a process")?;
         let probe: Probe = serde_json::from_slice(&output.stdout)

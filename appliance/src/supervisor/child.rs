@@ -15,6 +15,7 @@ use lib_net::role::{RoleName, State};
 
 use super::Happening;
 use super::events::Outlet;
+use crate::owner::User;
 
 /// Shortest pause before a role that died is started again.
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
@@ -26,15 +27,6 @@ const STEADY: Duration = Duration::from_secs(1);
 const STACK: usize = 128 * 1024;
 /// A role that does not read its line for so long is stuck; the frame is lost and the role will be killed when it is to stop.
 const LINE_PATIENCE: Duration = Duration::from_secs(5);
-
-/// The user that a role runs as, in the strict set-up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct User {
-    /// Numeric user.
-    pub(crate) uid: u32,
-    /// Numeric group.
-    pub(crate) gid: u32,
-}
 
 /// What `bongsu status` knows about a running process.
 #[derive(Debug, Clone, Default)]
@@ -87,7 +79,7 @@ impl Child {
         // A group of its own: Ctrl-C is for the supervisor, which then drains the roles in order.
         command.process_group(0).current_dir("/");
         if let Some(user) = user {
-            command.gid(user.gid).uid(user.uid);
+            user.applied_to(&mut command);
         }
         let process = command.spawn().with_context(|| format!("cannot start a process for {role}"))?;
         drop(command);

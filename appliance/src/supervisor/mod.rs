@@ -26,7 +26,7 @@ use rustix::process::{WaitOptions, WaitStatus};
 
 use crate::layout::Layout;
 use crate::plan::Plan;
-use child::{Backoff, Child, User};
+use child::{Backoff, Child};
 use control::Request;
 use events::Outlet;
 use sockets_of::Sockets;
@@ -210,7 +210,7 @@ impl Supervisor {
         };
         self.next_number += 1;
         let number = self.next_number;
-        let user = self.user_of(role);
+        let user = crate::owner::user_of(role, &self.plan.settings);
         match Child::start(number, start, &sockets, user, (&self.inlet, &self.outlet)) {
             Ok(child) => {
                 self.children.insert(number, child);
@@ -226,22 +226,6 @@ impl Supervisor {
                 self.note(What::Warning { subject: role.to_string(), text: format!("{error:#}") });
             }
         }
-    }
-
-    /// Who a role runs as, where the supervisor may choose. The roles of the queue share a user: another could lock and append,
-    /// but not set a future time on a file.
-    fn user_of(&self, role: RoleName) -> Option<User> {
-        if !rustix::process::geteuid().is_root() {
-            return None;
-        }
-        let users = &self.plan.settings.users;
-        // Those who touch mailboxes share a group; `auth` touches none, and its own group is that of the password hashes.
-        let (uid, gid) = match role {
-            RoleName::Pop3 => (users.pop3, users.group),
-            RoleName::Auth => (users.auth, None),
-            _ => (users.queue, users.group),
-        };
-        uid.map(|uid| User { uid, gid: gid.unwrap_or(uid) })
     }
 
     fn heard(&mut self, number: u64, said: FromRole) {
