@@ -230,12 +230,12 @@ impl Claim {
                 return Ok(());
             }
             state.unsynced = false;
-            state.history.recipients.clone()
+            (!self.family.is_empty()).then(|| state.history.recipients.clone())
         };
         let synced = self.file.sync(Purpose::Outcome);
         if synced.is_err() {
             locked(&self.state).failed = true;
-        } else {
+        } else if let Some(named) = named {
             self.family.release(|child| named.names(child));
         }
         synced.doing("sync outcomes")
@@ -293,22 +293,29 @@ impl Claim {
             _ => Obeyed::Due,
         };
         let now = self.shared.options.clock.now();
-        let mut text = String::new();
+        let mut answer = String::new();
         for want in &open {
-            tail::print(&mut text, &self.spot.id, now, &Entry::Did(want.number, obeyed));
+            tail::print(&mut answer, &self.spot.id, now, &Entry::Did(want.number, obeyed));
         }
-        // The answer is written before the act, because the act may take the name away from whoever waits for the answer. An act that then
-        // fails leaves the message as it was: queued.
-        self.append(&text)?;
-        open.iter().for_each(|want| take_order(&mut state.history.wants, &Entry::Did(want.number, obeyed)));
+        // The act comes before the answer, so that no crash leaves an answer without an act. Who asked has the file open, and waits
+        // for the lock at the longest.
         match obeyed {
             Obeyed::Deleted => {
                 self.shared.remove(self.spot).doing("remove a message")?;
                 state.gone = true;
+                // Where this fails, who asked is told that the message was finished first.
+                let _ = self.append(&answer);
             }
-            Obeyed::Held => self.shared.relocate(self.spot, Place::Held).doing("put a message on hold")?,
-            Obeyed::Due => self.file.set_mtime(now).doing("set the time of a message")?,
+            Obeyed::Held => {
+                self.shared.relocate(self.spot, Place::Held).doing("put a message on hold")?;
+                self.append(&answer)?;
+            }
+            Obeyed::Due => {
+                self.append(&answer)?;
+                self.file.set_mtime(now).doing("set the time of a message")?;
+            }
         }
+        open.iter().for_each(|want| take_order(&mut state.history.wants, &Entry::Did(want.number, obeyed)));
         Ok(Some(obeyed))
     }
 }

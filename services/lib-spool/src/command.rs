@@ -9,7 +9,7 @@ use crate::error::{Doing, Error, full};
 use crate::first_line::{FIRST_LINE, FirstLine};
 use crate::layout::{Shared, Spot, queues_and_places};
 use crate::lock::{Taken, still_named, take};
-use crate::stored::MAX_HISTORY;
+use crate::stored::{MAX_HISTORY, take_order};
 use crate::tail::{self, Entry, Obeyed};
 use crate::{Place, Queue, ballast};
 
@@ -141,11 +141,22 @@ impl Order<'_> {
                 self.due(file, Done::WillBounce)?
             }
             (Command::Release, _) => {
+                self.close_orders(file)?;
                 self.shared.relocate(self.spot, Place::Queued).doing("release a message")?;
                 self.due(file, Done::Released)?
             }
         };
         Ok(Some(done))
+    }
+
+    /// Answers what was asked before, or a hold whose owner died after the move would be obeyed a second time.
+    fn close_orders(&self, file: &File) -> Result<(), Error> {
+        let mut wants = Vec::new();
+        for entry in self.history(file)? {
+            take_order(&mut wants, &entry);
+        }
+        let open = wants.iter().filter(|want| want.obeyed.is_none() && want.command != Command::Bounce);
+        open.map(|want| Entry::Did(want.number, Obeyed::Due)).try_for_each(|answer| self.append(file, &answer))
     }
 
     fn due(&self, file: &File, done: Done) -> Result<Done, Error> {
@@ -209,16 +220,19 @@ impl Order<'_> {
         Ok(done)
     }
 
-    fn answer(&self, file: &File, number: u32) -> Result<Option<Obeyed>, Error> {
+    fn history(&self, file: &File) -> Result<Vec<Entry>, Error> {
         let mut first = [0; FIRST_LINE];
         let count = file.read_at(&mut first, 0).doing("read a message")?;
-        let FirstLine::Good(lengths, _) = FirstLine::read(&first[..count]) else { return Ok(None) };
-        let history = file.read_from(lengths.history_at(), MAX_HISTORY).doing("read the history of a message")?;
-        let answer = tail::parse(&self.spot.id, &history).find_map(|(_, entry)| match entry {
+        let FirstLine::Good(lengths, _) = FirstLine::read(&first[..count]) else { return Ok(Vec::new()) };
+        let octets = file.read_from(lengths.history_at(), MAX_HISTORY).doing("read the history of a message")?;
+        Ok(tail::parse(&self.spot.id, &octets).map(|(_, entry)| entry).collect())
+    }
+
+    fn answer(&self, file: &File, number: u32) -> Result<Option<Obeyed>, Error> {
+        Ok(self.history(file)?.into_iter().find_map(|entry| match entry {
             Entry::Did(of, obeyed) if of == number => Some(obeyed),
             _ => None,
-        });
-        Ok(answer)
+        }))
     }
 
     fn translate(&self, obeyed: Obeyed) -> Done {

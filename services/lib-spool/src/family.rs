@@ -40,14 +40,18 @@ impl Family {
         locked(&self.waiting).iter().any(|(id, _)| id == child)
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        locked(&self.waiting).is_empty()
+    }
+
     /// Lets those children go that `named` knows; their locks go with them.
     pub(crate) fn release(&self, named: impl Fn(&QueueId) -> bool) {
         locked(&self.waiting).retain(|(child, _)| !named(child));
     }
 }
 
-/// Removes what an earlier attempt of the parent left of a child that the parent does not name: nobody can have attempted it. (Taking it
-/// over instead would keep a child of two files of which a power cut left one.)
+/// Row E' to nothing: removes what an earlier attempt of the parent left of a child that the parent does not name, so nobody can have
+/// attempted it. (Taking it over instead would keep a child of two files of which a power cut left one.)
 pub(crate) fn clear(shared: &Shared, child: QueueId) -> Result<(), Error> {
     for queue in Queue::ALL {
         for place in [Place::Queued, Place::Held] {

@@ -108,6 +108,19 @@ fn scenarios() -> Vec<Scenario> {
             },
         ),
         Scenario::new(
+            "hold while it is attempted, then release",
+            |spool, log| log.commit(spool, &message(500), to(Queue::Local, &["a@b.example"])).unwrap(),
+            |spool, log| {
+                let id = log.first();
+                let Some(claim) = spool.claim(Queue::Local, &id)? else { return Ok(()) };
+                spool.command(&id, Command::Hold, Duration::ZERO)?;
+                claim.defer(START)?;
+                log.held(id);
+                log.released(id);
+                spool.command(&id, Command::Release, Duration::ZERO).map(drop)
+            },
+        ),
+        Scenario::new(
             "sweep",
             |spool, log| {
                 let mut incoming = spool.begin();

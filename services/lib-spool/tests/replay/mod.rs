@@ -261,6 +261,11 @@ fn look_at_all(spool: &Spool, log: &Log, disk: &SimDisk) -> Result<(), String> {
                 Ok(None) | Err(Error::Corrupt(_)) => continue,
                 Err(error) => return Err(error.to_string()),
             };
+            let name = id.to_string();
+            let raw = disk.files().into_iter().find(|(path, _)| path.ends_with(&name)).unwrap().1;
+            if String::from_utf8_lossy(&raw).lines().any(|line| line.contains(" did ") && line.contains(" deleted ")) {
+                return Err(format!("{id} says that it was deleted"));
+            }
             if log.begun.get(&id) != Some(&body(&claim)) {
                 return Err(format!("{id} is not what was begun"));
             }
