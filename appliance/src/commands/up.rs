@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
+use lib_settings::LogFormat;
 
 use super::{account, welcome};
 use crate::layout::Layout;
@@ -35,7 +36,11 @@ pub(crate) fn run(layout: Layout, without_volume: bool) -> Result<ExitCode> {
     }
     let first = if plan.unconfigured { account::first(&layout, &plan.settings)? } else { None };
     let text = welcome::text(&layout, &plan, first.as_ref());
-    let supervisor = Supervisor::prepare(layout, plan, text)?;
+    // A program reads the JSON lines on standard output; the password must be seen by a person all the same.
+    let (said, printed) =
+        if plan.settings.log.format == LogFormat::Json { (text, String::new()) } else { (String::new(), text) };
+    let supervisor = Supervisor::prepare(layout, plan, printed)?;
+    eprint!("{said}");
     supervisor.run();
     drop(hold);
     Ok(ExitCode::SUCCESS)

@@ -4,19 +4,16 @@ use std::fmt::Write;
 use std::net::IpAddr;
 use std::path::Path;
 
-use lib_settings::{Listener, ListenerRole, LogFormat};
+use lib_settings::{Listener, ListenerRole};
 
 use super::account::First;
 use crate::certificate;
 use crate::layout::{Layout, SYSTEM_DATA};
 use crate::plan::Plan;
 
-/// The text; empty where the log is for programs.
+/// The text.
 pub(crate) fn text(layout: &Layout, plan: &Plan, first: Option<&First>) -> String {
     let mut text = String::new();
-    if plan.settings.log.format == LogFormat::Json {
-        return text;
-    }
     // Writing into a String cannot fail.
     let _ = write_text(&mut text, layout, plan, first);
     text

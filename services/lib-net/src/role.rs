@@ -350,3 +350,6 @@ impl Reporter {
         let _ = send_frame(&speaker.socket, frame, &[]);
     }
 }
+
+#[cfg(test)]
+mod tests;
