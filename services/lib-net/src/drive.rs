@@ -62,79 +62,75 @@ struct Session<C> {
 impl<C: Conversation> Session<C> {
     async fn run(&mut self) -> End {
         let drain = self.around.drain.clone();
-        let mut drained = pin!(drain.begun());
-        let mut alarm = pin!(sleep_until(self.until));
-        let mut draining = false;
+        let (drained, alarm) = (pin!(drain.begun()), pin!(sleep_until(self.until)));
+        let mut calls = Calls { alarm, drained, draining: false };
         let mut next = self.turn_over_kept();
         loop {
-            if next != Next::Again
-                && let Err(end) = self.send().await
-            {
-                return end;
-            }
-            next = match next {
-                Next::Again | Next::Write => self.turn_over_kept(),
-                Next::Work => {
-                    Box::pin(self.conversation.work()).await;
-                    self.turn_over_kept()
-                }
-                Next::StartTls => match Box::pin(self.secure()).await {
-                    Ok(()) => self.turn_over_kept(),
-                    Err(end) => return end,
-                },
-                Next::Close => return End::Closed,
-                Next::Read => {
-                    if draining && self.conversation.at_rest() {
-                        return self.interrupt(Interruption::Drain).await;
-                    }
-                    let due = self.due();
-                    match poll_fn(|cx| self.poll_wait(cx, alarm.as_mut(), due, (!draining).then_some(drained.as_mut()))).await {
-                        Waited::Turned(next) => next,
-                        Waited::Ended(end) => return end,
-                        Waited::TimeUp if draining => return self.interrupt(Interruption::Drain).await,
-                        Waited::TimeUp if due >= self.until => return self.interrupt(Interruption::Total).await,
-                        Waited::TimeUp => return self.interrupt(Interruption::Idle).await,
-                        Waited::Drained => {
-                            draining = true;
-                            self.until = self.until.min(Instant::now() + self.around.bounds.grace);
-                            Next::Read
-                        }
-                    }
-                }
+            next = match self.follow(next, &mut calls).await {
+                Ok(next) => next,
+                Err(end) => return end,
             };
         }
     }
 
-    /// When the wait that begins now must end.
-    fn due(&self) -> Instant {
-        self.until.min(Instant::now() + self.conversation.patience())
+    /// Does what the conversation wants, and gives what it wants after that.
+    async fn follow(&mut self, next: Next, calls: &mut Calls<'_, impl Future<Output = ()>>) -> Result<Next, End> {
+        if next != Next::Again {
+            self.send().await?;
+        }
+        match next {
+            Next::Again | Next::Write => {}
+            Next::Work => Box::pin(self.conversation.work()).await,
+            Next::StartTls => Box::pin(self.secure()).await?,
+            Next::Close => return Err(End::Closed),
+            Next::Read => return self.wait(calls).await,
+        }
+        Ok(self.turn_over_kept())
     }
 
-    /// Waits for octets, the time to be up, or a drain; octets go to the conversation at once.
-    ///
+    /// Waits for octets and lets the conversation have them; or finds a reason to end.
+    async fn wait(&mut self, calls: &mut Calls<'_, impl Future<Output = ()>>) -> Result<Next, End> {
+        if calls.draining && self.conversation.at_rest() {
+            return Err(self.interrupt(Interruption::Drain).await);
+        }
+        let due = self.until.min(Instant::now() + self.conversation.patience());
+        let why = match poll_fn(|cx| self.poll_wait(cx, calls, due)).await {
+            Waited::Turned(next) => return Ok(next),
+            Waited::Ended(end) => return Err(end),
+            Waited::Drained => {
+                calls.draining = true;
+                self.until = self.until.min(Instant::now() + self.around.bounds.grace);
+                return Ok(Next::Read);
+            }
+            Waited::TimeUp if calls.draining => Interruption::Drain,
+            Waited::TimeUp if due >= self.until => Interruption::Total,
+            Waited::TimeUp => Interruption::Idle,
+        };
+        Err(self.interrupt(why).await)
+    }
+
     /// The alarm is moved only where it would ring too late: it may ring too early, and is then set again. So a session that is never
     /// idle for long does not touch the timers.
     fn poll_wait(
         &mut self,
         cx: &mut Context<'_>,
-        mut alarm: Pin<&mut Sleep>,
+        calls: &mut Calls<'_, impl Future<Output = ()>>,
         due: Instant,
-        drained: Option<Pin<&mut impl Future<Output = ()>>>,
     ) -> Poll<Waited> {
         if let Poll::Ready(waited) = self.poll_read(cx) {
             return Poll::Ready(waited);
         }
-        if drained.is_some_and(|drained| drained.poll(cx).is_ready()) {
+        if !calls.draining && calls.drained.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Waited::Drained);
         }
-        if alarm.deadline() > due {
-            alarm.as_mut().reset(due);
+        if calls.alarm.deadline() > due {
+            calls.alarm.as_mut().reset(due);
         }
-        while alarm.as_mut().poll(cx).is_ready() {
+        while calls.alarm.as_mut().poll(cx).is_ready() {
             if Instant::now() >= due {
                 return Poll::Ready(Waited::TimeUp);
             }
-            alarm.as_mut().reset(due);
+            calls.alarm.as_mut().reset(due);
         }
         Poll::Pending
     }
@@ -227,6 +223,14 @@ impl<C: Conversation> Session<C> {
     }
 }
 
+/// What can call a session that waits for its client.
+struct Calls<'a, D> {
+    alarm: Pin<&'a mut Sleep>,
+    drained: Pin<&'a mut D>,
+    /// The drain has called already.
+    draining: bool,
+}
+
 /// How a wait ended.
 enum Waited {
     /// Octets came, and the conversation took its turns.
@@ -247,5 +251,41 @@ fn pump<C: Conversation>(conversation: &mut C, input: &[u8], output: &mut Vec<u8
             Next::Again => {}
             next => return Turn::new(taken, next),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lib_settings::CertificateText;
+
+    use super::*;
+    use crate::tls::TlsInfo;
+
+    struct Nothing;
+    impl Conversation for Nothing {
+        fn turn(&mut self, input: &[u8], _: &mut Vec<u8>) -> Turn {
+            Turn::new(input.len(), Next::Read)
+        }
+        async fn work(&mut self) {
+            std::hint::black_box([0_u8; 10_000]);
+        }
+        fn patience(&self) -> Duration {
+            Duration::ZERO
+        }
+        fn at_rest(&self) -> bool {
+            true
+        }
+        fn secured(&mut self, _: &TlsInfo) {}
+        fn interrupted(&mut self, _: Interruption, _: &mut Vec<u8>) {}
+        fn ended(&mut self, _: &End) {}
+    }
+
+    #[test]
+    fn what_waits_with_an_idle_session_is_small() {
+        let none: [CertificateText; 0] = [];
+        let certificates = Certificates::load(&none).unwrap();
+        let around = Surroundings { certificates, bounds: Bounds::default(), drain: Drain::new() };
+        let future = drive(Socket::Lost, Nothing, around);
+        assert!(size_of_val(&future) < 2500, "{}", size_of_val(&future));
     }
 }

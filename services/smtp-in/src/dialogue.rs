@@ -80,7 +80,8 @@ impl Dialogue {
             Output::StartTls => return Next::StartTls,
             Output::Refused(refusal) => {
                 let status = Status::local(refusal.code, refusal.enhanced, refusal.text, self.shared.now());
-                self.refused(&refusal.stage.to_lowercase(), "", status);
+                let stage = if refusal.stage.is_empty() { "command" } else { refusal.stage };
+                self.refused(&stage.to_lowercase(), "", status);
             }
             // A question that nobody will answer: every question below is answered, or becomes work.
             Output::Pending | Output::Close => return Next::Close,

@@ -1,6 +1,6 @@
 //! The program that receives mail: role `smtp-in` with the listeners for other servers, role `submission` with those for our users.
 //!
-//! A session is in four pieces. `lib-smtp` has the wire and the session, `lib-policy` and [`answers`] decide, `lib-net` drives; here the
+//! A session is in four pieces. `lib-smtp` has the wire and the session, `lib-policy` and `answers` decide, `lib-net` drives; here the
 //! session's questions meet the machine: maps, accounts, the spool, the role `auth`.
 
 mod answers;

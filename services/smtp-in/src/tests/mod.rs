@@ -1,6 +1,7 @@
 //! The service over loopback sockets, from the client's first octet to the file that a consumer claims.
 
 mod node;
+mod whole;
 
 use std::time::Duration;
 
@@ -223,4 +224,10 @@ async fn new_sessions_have_the_new_settings_and_old_ones_keep_theirs() {
         client.say("RCPT TO:<minji@a.example>", "250 ").await;
         client.say("RCPT TO:<y@backup.example>", want).await;
     }
+}
+
+#[test]
+fn an_idle_session_is_small() {
+    // The goal is 12 kB for a connection with all that belongs to it, the kernel's part not counted.
+    assert!(size_of::<crate::dialogue::Dialogue>() < 1500, "{}", size_of::<crate::dialogue::Dialogue>());
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use lib_account::{Account, Cost, MapFiles, Maps, Register};
+use lib_account::{Account, Cost, MapFiles, Register};
 use lib_host::Clock;
 use lib_mail::{Envelope, QueueId};
 use lib_net::auth::{self, AuthClient, Request, Response, Verdict};
@@ -138,7 +138,7 @@ fn shared(dir: &TempDir, settings: Settings, recorder: Recorder) -> Shared {
         certificates: Certificates::load(&[text]).unwrap(),
         runs: Runs::default(),
         rules: ArcSwap::from_pointee(Rules::new(settings)),
-        maps: ArcSwap::from_pointee(maps.unwrap_or_else(Maps::default)),
+        maps: ArcSwap::from_pointee(maps.unwrap_or_default()),
     }
 }
 
