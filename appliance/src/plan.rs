@@ -128,7 +128,14 @@ pub(crate) fn load_settings(layout: &Layout) -> Result<(Settings, Origins), Vec<
     let environment =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let sources = Sources { assumed, file, environment: environment.collect() };
-    Settings::load(&sources).map_err(|problems| problems.iter().map(ToString::to_string).collect())
+    let unnamed = sources.file.is_none() && !sources.assumed.iter().any(|(key, _)| key == "hostname");
+    Settings::load(&sources).map_err(|problems| {
+        let mut lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        if unnamed {
+            lines.push("without a settings file the host name is this machine's own, and that has no domain; give BONGSU_HOSTNAME=mail.example.net, or a container `hostname: mail.example.net`".into());
+        }
+        lines
+    })
 }
 
 /// What a node without settings assumes. One at the system's place (a container) serves the usual ports under the machine's name; any

@@ -18,10 +18,10 @@ const FORMAT_NUMBER: u32 = 1;
 /// Makes what is missing of the tree and checks the rest.
 pub(crate) fn prepare(layout: &Layout) -> Result<()> {
     let data = layout.data();
-    make(data, 0o755).with_context(|| mend(data))?;
-    version(&data.join("VERSION")).with_context(|| mend(data))?;
+    make(data, 0o755).with_context(|| mend(data, data))?;
+    version(&data.join("VERSION")).with_context(|| mend(data, data))?;
     for (dir, mode) in layout.directories() {
-        make(&dir, mode).with_context(|| mend(&dir))?;
+        make(&dir, mode).with_context(|| mend(data, &dir))?;
     }
     // A test file and not a look at mode bits: a read-only mount and a foreign owner both show here and nowhere else. Where root
     // keeps the directories of other users without the right to write there (strict set-up), the roles find out for themselves.
@@ -30,7 +30,7 @@ pub(crate) fn prepare(layout: &Layout) -> Result<()> {
             continue;
         }
         let mark = dir.join(".writable");
-        File::create(&mark).and_then(|_| std::fs::remove_file(&mark)).with_context(|| mend(&dir))?;
+        File::create(&mark).and_then(|_| std::fs::remove_file(&mark)).with_context(|| mend(data, &dir))?;
     }
     Ok(())
 }
@@ -46,13 +46,14 @@ fn make(dir: &Path, mode: u32) -> io::Result<()> {
     }
 }
 
-/// What to do when a directory refuses us: in words and as a command.
-fn mend(dir: &Path) -> String {
+/// What to do when a directory of the data refuses us: in words and as a command.
+fn mend(data: &Path, dir: &Path) -> String {
     let us = rustix::process::geteuid().as_raw();
     match owner(dir) {
         Some(uid) if uid != us => {
             let group = rustix::process::getegid().as_raw();
-            format!("{0} belongs to user {uid} and this is user {us}; mend it with: chown -R {us}:{group} {0}", dir.display())
+            let (dir, data) = (dir.display(), data.display());
+            format!("{dir} belongs to user {uid} and this is user {us}; mend it with: chown -R {us}:{group} {data}")
         }
         Some(_) => format!("{} is not writable; is the file system mounted read-only? (see: findmnt -T {0})", dir.display()),
         None => format!("{} cannot be made; make it writable or name another with --data DIR", dir.display()),
@@ -92,7 +93,12 @@ pub(crate) struct Hold {
 /// Takes the data directory for this process.
 pub(crate) fn hold(layout: &Layout) -> Result<Hold> {
     let path = layout.run().join("supervisor.lock");
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).with_context(|| mend(&layout.run()))?;
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .with_context(|| mend(layout.data(), &layout.run()))?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Hold { _file: file }),
         Err(rustix::io::Errno::WOULDBLOCK) => {
