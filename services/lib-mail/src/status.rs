@@ -110,7 +110,7 @@ impl Status {
     pub fn new(code: u16, enhanced: Enhanced, by: By, text: impl Into<String>, at: Timestamp) -> Self {
         let code = if matches!(code / 100, 2 | 4 | 5) { code } else { 451 };
         let text: String = text.into();
-        let text = text.trim().replace(|c: char| c.is_control(), " ");
+        let text = text.replace(|c: char| c.is_control(), " ").trim().to_owned();
         Status { code, enhanced: Enhanced { class: (code / 100) as u8, ..enhanced }, by, text, at }
     }
 
@@ -172,7 +172,7 @@ mod tests {
         for code in [0, 199, 354, 600, 999] {
             assert_eq!(Status::new(code, Enhanced::new(5, 0, 0), By::Local, "x", at).class(), Class::Temporary);
         }
-        let status = Status::local(550, Enhanced::new(2, 1, 1), "No\r\nsuch\0user ", at);
+        let status = Status::local(550, Enhanced::new(2, 1, 1), "\0 No\r\nsuch\0user \0", at);
         assert_eq!(status.to_string(), "550 5.1.1 No  such user");
         assert!(status.is_permanent());
     }
