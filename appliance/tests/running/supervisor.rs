@@ -252,3 +252,21 @@ fn a_first_start_makes_an_account_and_says_its_password_once() {
     assert!(second.contains("you@bongsu.test") && second.contains("swaks"), "{second}");
     assert!(!second.contains("password  "), "{second}");
 }
+
+/// Goal: R6.1, the exit status is a health check. Method: kill a role faster than it comes back, then let it live.
+#[test]
+fn status_fails_while_a_role_is_down_and_says_which() {
+    let node = Node::up();
+    let mut said = String::new();
+    wait_until("status tells of a role that is down", || {
+        if let Some(pid) = node.pid("pop3") {
+            signal(pid, Signal::KILL);
+        }
+        let output = node.run(&["status"]);
+        said = String::from_utf8(output.stdout).unwrap();
+        !output.status.success()
+    });
+    let line = said.lines().find(|line| line.contains("pop3")).unwrap();
+    assert!(said.contains("NOT everything runs") && (line.contains("down") || line.contains("starting")), "{said}");
+    wait_until("all runs again", || node.run(&["status", "--quiet"]).status.success());
+}
