@@ -19,9 +19,13 @@ const FORMAT_NUMBER: u32 = 1;
 pub(crate) fn prepare(layout: &Layout) -> Result<()> {
     let data = layout.data();
     make(data, 0o755).with_context(|| mend(data, data))?;
-    version(&data.join("VERSION")).with_context(|| mend(data, data))?;
+    version(data)?;
     for (dir, mode) in layout.directories() {
         make(&dir, mode).with_context(|| mend(data, &dir))?;
+    }
+    // Names made here are durable before a service stores anything below them.
+    for (dir, _) in layout.directories() {
+        sync_names(&dir).with_context(|| mend(data, &dir))?;
     }
     // A test file and not a look at mode bits: a read-only mount and a foreign owner both show here and nowhere else. Where root
     // keeps the directories of other users without the right to write there (strict set-up), the roles find out for themselves.
@@ -65,22 +69,45 @@ pub(crate) fn owner(path: &Path) -> Option<u32> {
     Some(std::fs::metadata(path).ok()?.uid())
 }
 
-fn version(file: &Path) -> Result<()> {
-    let text = match std::fs::read_to_string(file) {
+/// Makes the names in the directory that holds `path` durable. Where its owner is another and root may not open it, it was made by an
+/// earlier start, which synced it.
+fn sync_names(path: &Path) -> io::Result<()> {
+    let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) else { return Ok(()) };
+    match File::open(parent).and_then(|dir| dir.sync_all()) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
+        other => other,
+    }
+}
+
+/// Writes VERSION where there is none, or only an empty one: that is what a power cut leaves of a first start.
+fn begin(file: &Path) -> io::Result<()> {
+    let mut new = File::create(file)?;
+    io::Write::write_all(&mut new, format!("{FORMAT} {FORMAT_NUMBER}\n").as_bytes())?;
+    new.sync_all()?;
+    sync_names(file)?;
+    file.parent().map_or(Ok(()), sync_names)
+}
+
+fn version(data: &Path) -> Result<()> {
+    let file = data.join("VERSION");
+    let text = match std::fs::read_to_string(&file) {
         Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            std::fs::write(file, format!("{FORMAT} {FORMAT_NUMBER}\n"))?;
-            return Ok(());
-        }
-        Err(error) => return Err(error.into()),
+        Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error).with_context(|| mend(data, &file)),
     };
+    if text.trim_matches(['\0', '\n', ' ']).is_empty() {
+        return begin(&file).with_context(|| mend(data, data));
+    }
     let number = text.trim_end().strip_prefix(FORMAT).and_then(|rest| rest.trim().parse::<u32>().ok());
     match number {
         Some(number) if number <= FORMAT_NUMBER => Ok(()),
         Some(number) => {
-            bail!("its data are of format {number}, this program knows up to {FORMAT_NUMBER}: use the newer program again")
+            bail!(
+                "{}: its data are of format {number}, this program knows up to {FORMAT_NUMBER}: use the newer program again",
+                data.display()
+            )
         }
-        None => bail!("its VERSION file is not bongsu's"),
+        None => bail!("{} is not bongsu's: this directory holds other things; name another with --data DIR", file.display()),
     }
 }
 
@@ -142,8 +169,18 @@ mod tests {
     }
 
     #[test]
+    fn the_empty_version_of_a_power_cut_is_begun_anew() {
+        for text in ["", "\0\0\0\0"] {
+            let dir = tempfile::tempdir().unwrap();
+            std::fs::write(dir.path().join("VERSION"), text).unwrap();
+            prepare(&Layout::find(Some(dir.path()), None).unwrap()).unwrap();
+            assert_eq!(std::fs::read_to_string(dir.path().join("VERSION")).unwrap(), "bongsu-data 1\n");
+        }
+    }
+
+    #[test]
     fn newer_or_foreign_data_are_refused_untouched() {
-        for (text, word) in [("bongsu-data 2\n", "newer program"), ("other 1\n", "not bongsu's"), ("", "not bongsu's")] {
+        for (text, word) in [("bongsu-data 2\n", "newer program"), ("other 1\n", "not bongsu's")] {
             let dir = tempfile::tempdir().unwrap();
             std::fs::write(dir.path().join("VERSION"), text).unwrap();
             let error = prepare(&Layout::find(Some(dir.path()), None).unwrap()).unwrap_err();

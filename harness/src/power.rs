@@ -91,7 +91,10 @@ impl Disks {
         for name in ["outer", "inner"] {
             let image = store.at.join(name);
             std::fs::File::create(&image)?.set_len(megabytes * MEGABYTE)?;
-            command("mkfs.ext4", &["-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", &image.display().to_string()])?;
+            command(
+                "mkfs.ext4",
+                &["-q", "-F", "-b", "4096", "-E", "lazy_itable_init=0,lazy_journal_init=0", &image.display().to_string()],
+            )?;
         }
         let outer = Mounted::mount(&store.at.join("outer"), &dir.path().join("disk"), true)?;
         let inner = Mounted::mount(&store.at.join("inner"), &outer.at.join(within), true)?;
