@@ -167,6 +167,7 @@ fn parse_outcome(text: &str, at: Timestamp) -> Option<Line> {
     };
     let (code, enhanced) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
     let by = match words.next()? {
+        "" => return None,
         "-" => By::Local,
         host => By::Remote(get(host)?),
     };
