@@ -14,7 +14,7 @@ use lib_net::runtime::build;
 use lib_net::wake::{Consumer, Receiver, Wake, Waker};
 use lib_net::{Recorder, Role};
 use lib_settings::Settings;
-use lib_spool::{Options, Queue, Spool};
+use lib_spool::{Limits, Options, Queue, Spool};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
@@ -69,9 +69,9 @@ fn begin(mut role: Role) -> Result<(), String> {
 
 fn open(role: &Role, recorder: Recorder) -> Result<Office, String> {
     let settings = &role.settings;
-    let clock = clock(role).map_err(|error| format!("testing.clock: {error}"))?;
+    let clock = Clock::open(role.clock_file().as_deref()).map_err(|error| error.to_string())?;
     let mail = role.data.join("mail");
-    let options = Options::new(clock.clone(), settings.largest_message());
+    let options = Options::of(settings, clock.clone());
     Ok(Office {
         spool: Spool::open(&role.data.join("spool"), options).map_err(|error| error.to_string())?,
         mailboxes: Mailboxes::open(&mail).map_err(|error| format!("cannot open {}: {error}", mail.display()))?,
@@ -81,12 +81,6 @@ fn open(role: &Role, recorder: Recorder) -> Result<Office, String> {
         rules: ArcSwap::from_pointee(Rules::new(settings)?),
         maps: ArcSwap::from_pointee(Maps::default()),
     })
-}
-
-/// The queue clock; a clock file is named relative to the configuration.
-fn clock(role: &Role) -> io::Result<Clock> {
-    let base = role.config.as_deref().unwrap_or(&role.data);
-    role.settings.testing.clock.as_ref().map_or_else(|| Ok(Clock::system()), |file| Clock::from_file(&base.join(file)))
 }
 
 /// The map files, and the settings that name them.
@@ -170,7 +164,7 @@ impl Program {
         for wake in wakes {
             match wake {
                 Wake::New(id) => new.push(id),
-                Wake::Flush(_) | Wake::Run => scan.wanted = true,
+                Wake::Flush(_) | Wake::Below(_) | Wake::Run => scan.wanted = true,
             }
         }
         self.crew.add(new);
@@ -187,7 +181,8 @@ impl Program {
 
     fn tick(&self, reporter: &Reporter) {
         let sessions = self.crew.len() as u64;
-        reporter.state(&State { sessions, accepting: "running".into(), why: String::new() });
+        let why = if self.office.spool.in_trouble() { "outcomes cannot be recorded: nothing is delivered" } else { "" };
+        reporter.state(&State { sessions, accepting: "running".into(), why: why.into() });
         let (maps, office) = (Arc::clone(&self.maps), Arc::clone(&self.office));
         spawn_blocking(move || look(&maps, &office, false));
     }
@@ -202,6 +197,7 @@ impl Program {
         match Rules::new(settings) {
             Ok(rules) => {
                 self.office.rules.store(Arc::new(rules));
+                self.office.spool.limit(Limits::of(settings));
                 self.watch(MapFiles::new(settings, role.config.as_deref(), &role.data), settings.clone(), true);
                 reporter.in_force(generation);
             }

@@ -192,6 +192,12 @@ impl Domain {
         literal(&self.0)
     }
 
+    /// Whether it is `above`, or a name below it.
+    pub fn is_within(&self, above: &Domain) -> bool {
+        let (key, above) = (self.key(), above.key());
+        key.strip_suffix(&above).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    }
+
     /// The form under which domains are compared, looked up in DNS and put into maps: A-labels in lower case.
     pub fn key(&self) -> String {
         if self.0.is_ascii() {
@@ -314,6 +320,28 @@ mod tests {
             }
         }
         assert_eq!(format!("{}@a.example", "x".repeat(250)).parse::<Address>(), Err(AddressError::TooLong));
+    }
+
+    #[test]
+    fn what_is_below_a_domain() {
+        for (domain, above, want) in [
+            ("a.example", "A.Example", true),
+            ("mx.a.example", "a.example", true),
+            ("ba.example", "a.example", false),
+            ("example", "a.example", false),
+            ("x.한글.example", "xn--bj0bj06e.example", true),
+            ("[192.0.2.1]", "[192.0.2.1]", true),
+        ] {
+            assert_eq!(domain.parse::<Domain>().unwrap().is_within(&above.parse().unwrap()), want, "{domain} {above}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_an_address_of_its_own() {
+        for text in ["Minji@메일.example", "a@ａ.example", "bob@a。b.example", "x@b_c.example"] {
+            let key = text.parse::<Address>().unwrap().key();
+            assert!(key.is_ascii() && key.parse::<Address>().is_ok_and(|address| address.key() == key), "{text}: {key}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use lib_mail::{Domain, QueueId};
 
-/// Datagrams longer than this are no wake: `flush ` and the longest domain.
+/// Datagrams longer than this are no wake: `below ` and the longest domain.
 const MAX_DATAGRAM: usize = 512;
 
 /// What the consumer of a queue is told.
@@ -16,8 +16,10 @@ const MAX_DATAGRAM: usize = 512;
 pub enum Wake {
     /// A message was committed.
     New(QueueId),
-    /// Try what waits for this domain now (ETRN, `queue flush`).
+    /// Try what waits for this domain now (`queue flush`).
     Flush(Domain),
+    /// Try what waits for this domain and for the names below it now (ETRN).
+    Below(Domain),
     /// Try everything now (`queue run`).
     Run,
 }
@@ -27,6 +29,7 @@ impl fmt::Display for Wake {
         match self {
             Wake::New(id) => write!(f, "new {id}"),
             Wake::Flush(domain) => write!(f, "flush {domain}"),
+            Wake::Below(domain) => write!(f, "below {domain}"),
             Wake::Run => f.write_str("run"),
         }
     }
@@ -40,6 +43,7 @@ impl Wake {
             None => (text == "run").then_some(Wake::Run),
             Some(("new", id)) => id.parse().ok().map(Wake::New),
             Some(("flush", domain)) => domain.parse().ok().map(Wake::Flush),
+            Some(("below", domain)) => domain.parse().ok().map(Wake::Below),
             Some(_) => None,
         }
     }
@@ -129,10 +133,11 @@ mod tests {
     #[test]
     fn datagrams_are_read_as_written() {
         let id = QueueId::new(lib_mail::Timestamp(5), 1, 2);
-        for wake in [Wake::New(id), Wake::Flush("example.net".parse().unwrap()), Wake::Run] {
+        let domain = || "example.net".parse().unwrap();
+        for wake in [Wake::New(id), Wake::Flush(domain()), Wake::Below(domain()), Wake::Run] {
             assert_eq!(Wake::parse(wake.to_string().as_bytes()), Some(wake));
         }
-        for bad in ["", "run ", "new", "new x", "flush a b", "stop", "new \u{0}"] {
+        for bad in ["", "run ", "new", "new x", "flush a b", "below", "stop", "new \u{0}"] {
             assert_eq!(Wake::parse(bad.as_bytes()), None, "{bad}");
         }
         assert_eq!(Wake::parse(b"\xff\xfe"), None);

@@ -137,6 +137,11 @@ impl Incoming {
         self.buffer.len() + octets > limit
     }
 
+    /// Whether it has a file, so that dropping it waits for the disk.
+    pub fn has_file(&self) -> bool {
+        self.draft.is_some()
+    }
+
     /// Octets so far.
     pub fn len(&self) -> u64 {
         self.len

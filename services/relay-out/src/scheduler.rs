@@ -8,7 +8,7 @@ use lib_mail::{Domain, QueueId, Timestamp};
 use lib_net::role::{Line, Order, State};
 use lib_net::wake::{Receiver, Wake};
 use lib_record::What;
-use lib_spool::{Error, Queue, Spool};
+use lib_spool::{Error, Limits, Queue, Spool};
 use tokio::task::{Id, JoinHandle, JoinSet, spawn_blocking};
 use tokio::time::{interval, sleep, timeout};
 
@@ -42,8 +42,21 @@ enum Wish {
     Due,
     /// Everything (`queue run`).
     All,
-    /// What waits for a domain (ETRN, `queue flush`).
+    /// What waits for a domain (`queue flush`).
     For(Domain),
+    /// What waits for a domain and for the names below it (ETRN).
+    Below(Domain),
+}
+
+impl Wish {
+    /// Whether it is for a message with a recipient in `domain`.
+    fn covers(&self, domain: &Domain) -> bool {
+        match self {
+            Wish::Due | Wish::All => true,
+            Wish::For(wanted) => domain == wanted,
+            Wish::Below(above) => domain.is_within(above),
+        }
+    }
 }
 
 /// What a scan found.
@@ -100,6 +113,7 @@ impl Scheduler {
             tokio::select! {
                 order = line.next() => match order {
                     Order::Reload(new) => {
+                        self.shared.spool.limit(Limits::of(&new.settings));
                         self.reload(Terms::new(&new.settings, &new.secrets));
                         line.reporter().in_force(new.generation);
                     }
@@ -150,11 +164,10 @@ impl Scheduler {
             None if Instant::now() >= self.next_scan => Wish::Due,
             None => return,
         };
-        let (spool, now) = (self.shared.spool.clone(), self.shared.clock.now());
-        let shared = self.shared.clone();
+        let (shared, now) = (self.shared.clone(), self.shared.clock.now());
         self.scan = Some(spawn_blocking(move || {
             let begun = Instant::now();
-            let mut found = look(&spool, &wish, now).unwrap_or_else(|error| {
+            let mut found = look(&shared, &wish, now).unwrap_or_else(|error| {
                 shared.warn(None, "spool", format!("cannot look through the queue: {error}"));
                 Scanned::default()
             });
@@ -167,6 +180,7 @@ impl Scheduler {
         match wake {
             Wake::New(id) => self.add(id),
             Wake::Flush(domain) => self.wish(Wish::For(domain)),
+            Wake::Below(domain) => self.wish(Wish::Below(domain)),
             Wake::Run => self.wish(Wish::All),
         }
     }
@@ -242,7 +256,11 @@ impl Scheduler {
     }
 
     fn state(&self) -> State {
-        let why = if self.enabled() { "" } else { "relay.enabled is false: no mail leaves" };
+        let why = match (self.enabled(), self.shared.spool.in_trouble()) {
+            (false, _) => "relay.enabled is false: no mail leaves",
+            (true, true) => "outcomes cannot be recorded: no mail leaves",
+            (true, false) => "",
+        };
         State { sessions: self.running.len() as u64, accepting: "running".into(), why: why.into() }
     }
 
@@ -265,17 +283,26 @@ async fn finished(scan: &mut Option<JoinHandle<Scanned>>) -> Scanned {
     }
 }
 
-fn look(spool: &Spool, wish: &Wish, now: Timestamp) -> Result<Scanned, Error> {
-    let Wish::For(domain) = wish else {
-        let all = *wish == Wish::All;
-        return due(spool, if all { Timestamp(i64::MAX) } else { now });
-    };
+fn look(shared: &Shared, wish: &Wish, now: Timestamp) -> Result<Scanned, Error> {
+    let spool = &shared.spool;
+    match wish {
+        Wish::Due => return due(spool, now),
+        Wish::All => return due(spool, Timestamp(i64::MAX)),
+        Wish::For(_) | Wish::Below(_) => {}
+    }
     let mut found = Scanned::default();
     for listing in spool.list(Queue::Relay) {
-        let listing = listing?;
+        let listing = match listing {
+            Ok(listing) => listing,
+            Err(error) => {
+                // One message that cannot be read holds up no other.
+                shared.warn(None, "spool", error.to_string());
+                continue;
+            }
+        };
         let recipients = &listing.envelope.recipients;
         let pending = listing.recipients.pending();
-        if pending.iter().filter_map(|index| recipients.get(*index)).any(|recipient| recipient.address.domain() == *domain) {
+        if pending.iter().filter_map(|index| recipients.get(*index)).any(|recipient| wish.covers(&recipient.address.domain())) {
             found.ids.push(listing.id);
         }
     }

@@ -46,7 +46,7 @@ fn cannot_tell(now: Timestamp) -> Status {
 
 /// Whether the recipient's mail goes to `deliver`; else to `relay-out`. A name that has become unknown since its RCPT is local: there
 /// it fails, and the sender is told.
-pub(crate) fn is_local(to: &Address, maps: &Maps, default_domain: &Domain) -> bool {
+pub(crate) fn is_for_deliver(to: &Address, maps: &Maps, default_domain: &Domain) -> bool {
     !matches!(route(to, &maps.facts(default_domain)), Route::Relay | Route::Unsure)
 }
 

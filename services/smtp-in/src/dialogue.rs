@@ -15,7 +15,7 @@ use lib_spool::{Committed, Queue};
 use tokio::task::spawn_blocking;
 
 use crate::answers;
-use crate::message::{Envelopes, Message};
+use crate::message::{Envelopes, Message, Store};
 use crate::rules::{Rules, door};
 use crate::shared::{Named, Shared};
 
@@ -76,7 +76,7 @@ impl Dialogue {
             Output::Begin => self.begin(),
             Output::Append(octets) => return self.append(octets),
             Output::Commit => return self.work(Job::Commit),
-            Output::Discard => self.message = None,
+            Output::Discard => self.discard(),
             Output::StartTls => return Next::StartTls,
             Output::Refused(refusal) => {
                 let status = Status::local(refusal.code, refusal.enhanced, refusal.text, self.shared.now());
@@ -112,24 +112,19 @@ impl Dialogue {
             }
             Ask::Vrfy(user) => answers::vrfy(&user, &maps, domain, now),
             Ask::Expn(list) => answers::expn(&list, &maps, domain, now),
-            Ask::Etrn { domain, subdomains } => {
-                let status = self.shared.runs.ask(&domain, &maps.relay, self.rules.settings.smtp.etrn_interval, now);
-                if status.is_success() {
-                    self.flush(&domain, subdomains);
+            // With `@` or without, the run is for all below the entry of relay-domains.
+            Ask::Etrn { domain, .. } => {
+                let (status, run) = self.shared.runs.ask(&domain, &maps.relay, self.rules.settings.smtp.etrn_interval, now);
+                if let Some(entry) = run {
+                    self.shared.waker.send(Consumer::Relay, &Wake::Below(entry));
+                    let order = format!("etrn {domain}");
+                    self.shared.record(None, What::Ordered { order, result: format!("asked by {}", self.named()) });
                 }
                 status
             }
         };
         self.session.handle(Input::Answer(status));
         Next::Again
-    }
-
-    fn flush(&self, domain: &lib_mail::Domain, subdomains: bool) {
-        // What waits for subdomains is not known here, so all is tried: it is rare, and bounded by the interval.
-        let wake = if subdomains { Wake::Run } else { Wake::Flush(domain.clone()) };
-        self.shared.waker.send(Consumer::Relay, &wake);
-        let order = format!("etrn {domain}");
-        self.shared.record(None, What::Ordered { order, result: format!("asked by {}", self.named()) });
     }
 
     fn judge_mail(&self, mail: &Mail) -> Status {
@@ -166,7 +161,7 @@ impl Dialogue {
     fn begin(&mut self) {
         let (maps, domain) = (self.shared.maps(), &self.rules.default_domain);
         let first = self.session.transaction().and_then(|transaction| transaction.recipients.first());
-        let local = first.is_none_or(|to| answers::is_local(&to.address, &maps, domain));
+        let local = first.is_none_or(|to| answers::is_for_deliver(&to.address, &maps, domain));
         let queue = if local { Queue::Local } else { Queue::Relay };
         self.message = Some(Box::new(Message::begin(&self.shared, self.door == Door::Submission, queue)));
     }
@@ -182,6 +177,14 @@ impl Dialogue {
                 self.session.handle(Input::Broken(status));
                 Next::Again
             }
+        }
+    }
+
+    /// The message goes, and its file with it; to unlink a long one takes the disk its time.
+    fn discard(&mut self) {
+        let store = self.message.take().map(|message| message.into_store());
+        if let Some(store) = store.filter(Store::is_on_disk) {
+            spawn_blocking(move || drop(store));
         }
     }
 
@@ -268,7 +271,7 @@ impl Dialogue {
         };
         let accepted = self.accepted(&envelope, message.len(), msgid);
         let maps = self.shared.maps();
-        let envelopes = Envelopes::split(envelope, |to| answers::is_local(to, &maps, &self.rules.default_domain));
+        let envelopes = Envelopes::split(envelope, |to| answers::is_for_deliver(to, &maps, &self.rules.default_domain));
         let (shared, store) = (self.shared.clone(), message.into_store());
         let committed = spawn_blocking(move || store.commit(envelopes, &shared)).await;
         let committed = committed.unwrap_or_else(|_| Err(self.failed()));
@@ -347,6 +350,7 @@ impl Conversation for Dialogue {
     }
 
     fn ended(&mut self, end: &End) {
+        self.discard();
         let why = match end {
             End::Closed | End::Interrupted(Interruption::Drain) => return,
             End::Gone if self.at_rest() => return,

@@ -1,4 +1,8 @@
 //! ETRN (RFC 1985): anybody may ask that we try the queue of a domain that we are backup MX for; not too often.
+//!
+//! A run is for an entry of `relay-domains` with all names below it, whichever of them was asked for, and is counted against that entry.
+//! So names that are made up below an entry bring nobody further runs, and keep nobody from one: who is told "a moment ago" has had
+//! his run.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,24 +12,30 @@ use lib_mail::{Domain, Enhanced, Status, Timestamp};
 use lib_policy::RelayDomains;
 use tokio::time::Instant;
 
-/// Domains whose last run is remembered. Relay domains are few; subdomains of them can be made up.
-const MAX_REMEMBERED: usize = 10_000;
+/// Entries remembered before those are forgotten that may run again. There are no more than `relay-domains` has.
+const FORGET_AT: usize = 1000;
 
-/// When each domain's queue was started last.
+/// When each entry's queue was started last.
 #[derive(Debug, Default)]
 pub(crate) struct Runs(Mutex<HashMap<String, Instant>>);
 
 impl Runs {
-    /// The answer; a success means that the queue of the domain is to be started now.
-    pub(crate) fn ask(&self, domain: &Domain, relay: &RelayDomains, interval: Duration, now: Timestamp) -> Status {
-        if !relay.has(domain) {
-            return Status::local(459, Enhanced::new(4, 7, 1), format!("No mail is queued for {domain} here"), now);
-        }
-        if !self.may_run(domain.key(), interval) {
+    /// The answer; where it is a success, also the domain whose queue is to be started now, with those below it.
+    pub(crate) fn ask(
+        &self,
+        domain: &Domain,
+        relay: &RelayDomains,
+        interval: Duration,
+        now: Timestamp,
+    ) -> (Status, Option<Domain>) {
+        let Some(entry) = relay.covering(domain).and_then(|entry| entry.parse::<Domain>().ok()) else {
+            return (Status::local(459, Enhanced::new(4, 7, 1), format!("No mail is queued for {domain} here"), now), None);
+        };
+        if !self.may_run(entry.key(), interval) {
             let text = format!("The queue of {domain} was started a moment ago; try again later");
-            return Status::local(458, Enhanced::new(4, 7, 0), text, now);
+            return (Status::local(458, Enhanced::new(4, 7, 0), text, now), None);
         }
-        Status::local(250, Enhanced::new(2, 0, 0), format!("Queuing for {domain} started"), now)
+        (Status::local(250, Enhanced::new(2, 0, 0), format!("Queuing for {domain} started"), now), Some(entry))
     }
 
     fn may_run(&self, key: String, interval: Duration) -> bool {
@@ -34,11 +44,8 @@ impl Runs {
         if runs.get(&key).is_some_and(|last| now.duration_since(*last) < interval) {
             return false;
         }
-        if runs.len() >= MAX_REMEMBERED {
+        if runs.len() >= FORGET_AT {
             runs.retain(|_, last| now.duration_since(*last) < interval);
-        }
-        if runs.len() >= MAX_REMEMBERED {
-            return false;
         }
         runs.insert(key, now);
         true
@@ -49,28 +56,43 @@ impl Runs {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn a_queue_is_started_for_relay_domains_and_once_in_the_interval() {
-        let relay = RelayDomains::parse("a.example\n").unwrap();
-        let runs = Runs::default();
-        let minute = Duration::from_secs(60);
-        let ask = |domain: &str| runs.ask(&domain.parse().unwrap(), &relay, minute, Timestamp(0)).code;
-        for (domain, want) in
-            [("a.example", 250), ("a.example", 458), ("A.Example", 458), ("mail.a.example", 250), ("b.example", 459)]
-        {
-            assert_eq!(ask(domain), want, "{domain}");
-        }
-        tokio::time::advance(minute).await;
-        assert_eq!(ask("a.example"), 250);
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn relay() -> RelayDomains {
+        RelayDomains::parse("a.example\nb.example\nmail.b.example\n").unwrap()
     }
 
-    #[test]
-    fn made_up_subdomains_do_not_fill_the_memory() {
-        let relay = RelayDomains::parse("a.example\n").unwrap();
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_is_started_for_relay_domains_and_once_in_the_interval() {
         let runs = Runs::default();
-        for n in 0..MAX_REMEMBERED + 100 {
-            runs.ask(&format!("x{n}.a.example").parse().unwrap(), &relay, Duration::from_secs(60), Timestamp(0));
+        let ask = |domain: &str| {
+            let (status, run) = runs.ask(&domain.parse().unwrap(), &relay(), MINUTE, Timestamp(0));
+            (status.code, run.map(|domain| domain.to_string()))
+        };
+        for (domain, want) in [
+            ("A.Example", (250, Some("a.example"))),
+            ("a.example", (458, None)),
+            ("mail.a.example", (458, None)),
+            ("x.mail.b.example", (250, Some("mail.b.example"))),
+            ("mail.b.example", (458, None)),
+            ("b.example", (250, Some("b.example"))),
+            ("c.example", (459, None)),
+        ] {
+            assert_eq!(ask(domain), (want.0, want.1.map(str::to_owned)), "{domain}");
         }
-        assert_eq!(runs.0.lock().unwrap().len(), MAX_REMEMBERED);
+        tokio::time::advance(MINUTE).await;
+        assert_eq!(ask("a.example"), (250, Some("a.example".into())));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn made_up_subdomains_bring_one_run_and_keep_no_primary_from_its_own() {
+        let runs = Runs::default();
+        let ask = |domain: &str| runs.ask(&domain.parse().unwrap(), &relay(), MINUTE, Timestamp(0)).1;
+        let started: Vec<_> = (0..20_000).filter_map(|n| ask(&format!("x{n}.a.example"))).collect();
+        // The primary is told that its queue was started a moment ago, and it was.
+        assert_eq!(started, ["a.example".parse().unwrap()]);
+        assert_eq!(ask("a.example"), None);
+        assert_eq!(ask("b.example"), Some("b.example".parse().unwrap()));
+        assert_eq!(runs.0.lock().unwrap().len(), 2);
     }
 }

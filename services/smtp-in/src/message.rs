@@ -111,6 +111,11 @@ impl Store {
         Ok(true)
     }
 
+    /// Whether there may be a file of it: more came than the spool keeps in memory.
+    pub(crate) fn is_on_disk(&self) -> bool {
+        self.incoming.has_file()
+    }
+
     /// Writes what is in memory, where there is still room on the disk. Blocks.
     pub(crate) fn write(&mut self, shared: &Shared) -> Result<(), Status> {
         if let Some(full) = answers::room(&shared.spool.space(), None, shared.now()) {

@@ -77,7 +77,7 @@ async fn what_lies_in_the_queue_at_the_start_goes_out_and_so_does_what_is_told_b
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waits_goes_out_when_it_is_due_or_somebody_says_so() {
     let server = Scripted::start("127.0.0.1:0").await;
-    server.answer("MAIL", 3, "451 4.3.0 later");
+    server.answer("MAIL", 4, "451 4.3.0 later");
     let settings = settings(server.address.port());
     let node = Node::new(&settings);
     let id = node.submit(&["b@[127.0.0.1]"], MESSAGE);
@@ -86,11 +86,15 @@ async fn what_waits_goes_out_when_it_is_due_or_somebody_says_so() {
     let waits = || !node.words(id).concat().is_empty();
     wait_until("the first attempt", || tried(1) && waits()).await;
     running.wake(&Wake::Flush("other.example".parse().unwrap()));
+    running.wake(&Wake::Below("other.example".parse().unwrap()));
     running.wake(&Wake::Flush("[127.0.0.1]".parse().unwrap()));
     wait_until("the attempt after a flush", || tried(2)).await;
     sleep(Duration::from_millis(300)).await;
+    running.wake(&Wake::Below("[127.0.0.1]".parse().unwrap()));
+    wait_until("the attempt after ETRN", || tried(3)).await;
+    sleep(Duration::from_millis(300)).await;
     running.wake(&Wake::Run);
-    wait_until("the attempt after a run", || tried(3)).await;
+    wait_until("the attempt after a run", || tried(4)).await;
     node.clock.advance(Duration::from_secs(3600));
     wait_until("the attempt in time", || server.messages().len() == 1).await;
     running.drain().await;

@@ -127,7 +127,7 @@ fn which_queue_a_recipient_is_for() {
         ("x@backup.example", false),
         ("x@elsewhere.example", false),
     ] {
-        assert_eq!(is_local(&to.parse().unwrap(), &maps, &domain()), local, "{to}");
+        assert_eq!(is_for_deliver(&to.parse().unwrap(), &maps, &domain()), local, "{to}");
     }
 }
 

@@ -188,10 +188,12 @@ async fn etrn_starts_the_queue_of_a_relay_domain() {
     let node = Node::start(|_| {});
     let mut client = node.mx().await;
     client.say("EHLO primary.example", "250 ").await;
-    client.say("ETRN backup.example", "250 ").await;
+    client.say("ETRN @x1.backup.example", "250 ").await;
     client.say("ETRN backup.example", "458 ").await;
+    client.say("ETRN x2.backup.example", "458 ").await;
+    client.say("ETRN @backup.example", "458 ").await;
     client.say("ETRN a.example", "459 ").await;
-    assert_eq!(node.relay.receive(10).await.unwrap(), [Wake::Flush("backup.example".parse().unwrap())]);
+    assert_eq!(node.relay.receive(10).await.unwrap(), [Wake::Below("backup.example".parse().unwrap())]);
 }
 
 #[tokio::test]
