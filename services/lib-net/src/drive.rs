@@ -89,24 +89,26 @@ impl<C: Conversation> Session<C> {
     }
 
     /// Waits for octets and lets the conversation have them; or finds a reason to end.
+    ///
+    /// The drain and the end of the session's time are looked at here, too: while octets keep coming, nothing else is waited for.
     async fn wait(&mut self, calls: &mut Calls<'_, impl Future<Output = ()>>) -> Result<Next, End> {
-        if calls.draining && self.conversation.at_rest() {
-            return Err(self.interrupt(Interruption::Drain).await);
+        let now = Instant::now();
+        if !calls.draining && self.around.drain.has_begun() {
+            calls.draining = true;
+            self.until = self.until.min(now + self.around.bounds.grace);
         }
-        let due = self.until.min(Instant::now() + self.conversation.patience());
-        let why = match poll_fn(|cx| self.poll_wait(cx, calls, due)).await {
-            Waited::Turned(next) => return Ok(next),
-            Waited::Ended(end) => return Err(end),
-            Waited::Drained => {
-                calls.draining = true;
-                self.until = self.until.min(Instant::now() + self.around.bounds.grace);
-                return Ok(Next::Read);
-            }
-            Waited::TimeUp if calls.draining => Interruption::Drain,
-            Waited::TimeUp if due >= self.until => Interruption::Total,
-            Waited::TimeUp => Interruption::Idle,
-        };
-        Err(self.interrupt(why).await)
+        let last = if calls.draining { Interruption::Drain } else { Interruption::Total };
+        if now >= self.until || calls.draining && self.conversation.at_rest() {
+            return Err(self.interrupt(last).await);
+        }
+        let due = self.until.min(now + self.conversation.patience());
+        match poll_fn(|cx| self.poll_wait(cx, calls, due)).await {
+            Waited::Turned(next) => Ok(next),
+            Waited::Ended(end) => Err(end),
+            Waited::Drained => Ok(Next::Read),
+            Waited::TimeUp if due >= self.until => Err(self.interrupt(last).await),
+            Waited::TimeUp => Err(self.interrupt(Interruption::Idle).await),
+        }
     }
 
     /// The alarm is moved only where it would ring too late: it may ring too early, and is then set again. So a session that is never

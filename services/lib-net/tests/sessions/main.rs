@@ -67,6 +67,43 @@ async fn a_session_ends_when_its_total_time_is_up_however_busy() {
     assert_eq!(server.end().await, End::Interrupted(Interruption::Total));
 }
 
+/// Sends and reads without a pause, so that the server always has octets to read.
+fn flood(client: toy::Client<tokio::net::TcpStream>) -> [tokio::task::JoinHandle<()>; 2] {
+    let (mut reading, mut writing) = client.0.into_split();
+    let lines = "say x\n".repeat(2000);
+    let sender = tokio::spawn(async move { while writing.write_all(lines.as_bytes()).await.is_ok() {} });
+    let reader = tokio::spawn(async move {
+        let mut replies = vec![0; 100_000];
+        while reading.read(&mut replies).await.is_ok_and(|read| read > 0) {}
+    });
+    [sender, reader]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_session_whose_octets_never_cease_ends_when_its_time_is_up() {
+    let mut server = Server::start(TlsMode::None, |service| service.bounds.total = Duration::from_millis(300));
+    let tasks = flood(server.connect_greeted().await);
+    let end = tokio::time::timeout(Duration::from_secs(10), server.end()).await.unwrap();
+    assert_eq!(end, End::Interrupted(Interruption::Total));
+    tasks.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_drain_is_heard_while_octets_never_cease() {
+    for begin in ["say idle\n", "begin\nsay in\n"] {
+        let mut server = Server::start(TlsMode::None, |service| service.bounds.grace = Duration::from_millis(300));
+        let mut client = server.connect_greeted().await;
+        client.say(begin).await;
+        client.line().await;
+        let tasks = flood(client);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        server.drain.begin();
+        let end = tokio::time::timeout(Duration::from_secs(10), server.end()).await.unwrap();
+        assert_eq!(end, End::Interrupted(Interruption::Drain), "{begin}");
+        tasks.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+}
+
 #[tokio::test]
 async fn a_long_reply_comes_whole_and_a_client_that_does_not_read_is_dropped() {
     let mut server = Server::start(TlsMode::None, |_| {});
