@@ -155,12 +155,5 @@ fn names_another_host(recipient: &Address) -> bool {
     recipient.mailbox().contains(['%', '!', '@'])
 }
 
-/// The answer to MAIL where the disk decides (R1.5): `free` and `reserve` in octets or inodes, `declared` the octets of SIZE=.
-/// `None` where there is room.
-pub fn room(free: u64, reserve: u64, declared: u64, now: Timestamp) -> Option<Status> {
-    let full = free < reserve.saturating_add(declared);
-    full.then(|| Status::local(452, Enhanced::new(4, 3, 1), "Insufficient disk space; try again later", now))
-}
-
 #[cfg(test)]
 mod tests;

@@ -16,7 +16,7 @@ mod route;
 mod schedule;
 mod verdict;
 
-pub use admit::{Admission, Client, Door, admit_recipient, admit_sender, room};
+pub use admit::{Admission, Client, Door, admit_recipient, admit_sender};
 pub use aliases::{Aliases, Summary, Target};
 pub use content::{BccFilter, Fixes, HeaderScan, MAX_FIELD, fixes};
 pub use limit::{Limiter, Limits, Turned};

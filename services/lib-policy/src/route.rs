@@ -62,13 +62,6 @@ pub enum Route {
     Unsure,
 }
 
-impl Route {
-    /// Whether the message goes to `deliver`; else to `relay-out`, or nowhere.
-    pub fn is_local(&self) -> bool {
-        !matches!(self, Route::Relay | Route::Unsure | Route::Unknown)
-    }
-}
-
 /// An end of an expansion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {

@@ -127,23 +127,3 @@ fn the_trail_says_why() {
     assert!(!admission.verdict.is_yes());
     assert_eq!(admission.route, Route::Relay);
 }
-
-/// R1.5.
-#[test]
-fn no_room_is_always_temporary() {
-    for (free, reserve, declared, full) in [
-        (100, 50, 50, false),
-        (100, 50, 51, true),
-        (0, 1, 0, true),
-        (50, 50, 0, false),
-        (u64::MAX, 1, u64::MAX, false),
-        (5, u64::MAX, 9, true),
-    ] {
-        let status = room(free, reserve, declared, NOW);
-        assert_eq!(
-            status.as_ref().map(|status| format!("{} {}", status.code, status.enhanced)),
-            full.then(|| "452 4.3.1".to_owned()),
-            "{free} {reserve} {declared}"
-        );
-    }
-}
