@@ -49,6 +49,8 @@ pub struct Bench {
     buffer: Vec<u8>,
     message: Option<Vec<u8>>,
     commits: u32,
+    /// The queue of `relay.example` was started.
+    run: bool,
     over: bool,
 }
 
@@ -65,6 +67,7 @@ pub fn config() -> Config {
         oversize: Enhanced::new(5, 3, 4),
         max_recipients: 1000,
         max_errors: 20,
+        max_refusals: 100,
         extensions: Extensions::default(),
         privacy: Privacy::GOAWAY,
         etrn: true,
@@ -89,6 +92,7 @@ impl Bench {
             buffer: Vec::new(),
             message: None,
             commits: 0,
+            run: false,
             over: false,
         }
     }
@@ -190,13 +194,18 @@ impl Bench {
             Ask::Auth(_) => Input::Answer(status(535, 7, 8, "The credentials are not valid")),
             Ask::Vrfy(_) => Input::Answer(status(252, 5, 2, "Not told; send, and see")),
             Ask::Expn(_) => Input::Answer(status(550, 1, 1, "No such list")),
-            Ask::Etrn { domain: asked, .. } if asked == domain("relay.example") => {
-                Input::Answer(status(250, 0, 0, "Queuing started"))
-            }
+            Ask::Etrn { domain: asked, .. } if asked.is_within(&domain("relay.example")) => Input::Answer(self.start_queue()),
             Ask::Etrn { .. } => Input::Answer(status(459, 7, 1, "No queue for this domain")),
             Ask::Content => self.verdict(),
         };
         self.session.handle(answer);
+    }
+
+    fn start_queue(&mut self) -> Status {
+        match std::mem::replace(&mut self.run, true) {
+            false => status(250, 0, 0, "Queuing started"),
+            true => status(458, 7, 0, "Started a moment ago"),
+        }
     }
 
     fn recipient(&self, key: &str) -> Status {
@@ -313,6 +322,7 @@ pub fn session(input: &[u8]) {
         },
         privacy: if is_set(6) { Privacy::default() } else { Privacy::GOAWAY },
         max_errors: if is_set(7) { 3 } else { 1000 },
+        max_refusals: if is_set(7) { 2 } else { 1000 },
         ..config()
     };
     let play = |step: usize| {

@@ -97,6 +97,7 @@ fn comment(dialogue: &mut Dialogue, text: &str) -> bool {
         Some(("Setting", setting)) => match setting.split_once(" = ") {
             Some(("smtp.recipients_limit", value)) => config.max_recipients = value.parse().unwrap(),
             Some(("smtp.error_limit", value)) => config.max_errors = value.parse().unwrap(),
+            Some(("smtp.refusal_limit", value)) => config.max_refusals = value.parse().unwrap(),
             // Both are the common settings of this driver.
             Some(("smtp.message_size_limit", "\"64 kB\"")) | Some(("smtp.privacy", "[\"goaway\"]")) => {}
             Some(("profile", "\"classic\"")) => config.oversize = Enhanced::new(5, 2, 3),

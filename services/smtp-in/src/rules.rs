@@ -113,6 +113,7 @@ fn config(settings: &Settings, role: Role, tls: Tls, without_tls: bool) -> Confi
         oversize,
         max_recipients: usize::try_from(smtp.recipients_limit).unwrap_or(usize::MAX),
         max_errors: smtp.error_limit,
+        max_refusals: smtp.refusal_limit,
         extensions: Extensions {
             pipelining: smtp.offers(Extension::Pipelining),
             eight_bit_mime: smtp.offers(Extension::EightBitMime),

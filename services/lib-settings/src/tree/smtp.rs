@@ -55,6 +55,9 @@ group! {
         hop_limit: u32 { office: "100", classic: Some("25"), least: "10", most: "1000", origin: "sendmail MaxHopCount", id: "R3.6", }
         /// After so many errors a session is closed with 421.
         error_limit: u32 { office: "20", classic: Some("25"), least: "1", most: "1000", origin: "sendmail MAXBADCOMMANDS", id: "R1.14", }
+        /// After so many senders, recipients and users refused for good (5yz) a session is closed with 421: somebody tries names. It is
+        /// far above the dead addresses of an honest list; a sender who reaches it comes again with what was not refused.
+        refusal_limit: u32 { office: "100", least: "1", most: "100000", id: "R1.14", }
         /// How long a client may be silent between commands, and how long it may take to read a reply.
         idle_timeout: Duration { office: "5m", least: "1s", most: "1h", origin: "sendmail Timeout.command", id: "R1.14", }
         /// How long a client may be silent within a message.

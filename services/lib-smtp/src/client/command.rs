@@ -6,12 +6,13 @@ use super::{Capabilities, Transaction};
 
 /// Whether the sender or the content, and so the whole message, needs SMTPUTF8.
 pub(super) fn needs_utf8(transaction: &Transaction) -> bool {
-    transaction.content.utf8_header || transaction.sender.as_ref().is_some_and(|sender| !sender.local().is_ascii())
+    let offered = Capabilities::default();
+    transaction.content.utf8_header || transaction.sender.as_ref().is_some_and(|sender| path(sender, &offered).is_none())
 }
 
 /// `MAIL FROM:<…> …` with CRLF.
 pub(super) fn mail(transaction: &Transaction, offered: &Capabilities) -> String {
-    let sender = transaction.sender.as_ref().map(|sender| path(sender, offered)).unwrap_or_default();
+    let sender = transaction.sender.as_ref().and_then(|sender| path(sender, offered)).unwrap_or_default();
     let mut line = format!("MAIL FROM:<{sender}>");
     if offered.size.is_some() {
         line.push_str(&format!(" SIZE={}", transaction.content.size));
@@ -38,9 +39,9 @@ pub(super) fn mail(transaction: &Transaction, offered: &Capabilities) -> String 
     line
 }
 
-/// `RCPT TO:<…> …` with CRLF.
+/// `RCPT TO:<…> …` with CRLF. A recipient without a [`path`] was settled before; the empty path would be refused.
 pub(super) fn rcpt(recipient: &Recipient, offered: &Capabilities) -> String {
-    let mut line = format!("RCPT TO:<{}>", path(&recipient.address, offered));
+    let mut line = format!("RCPT TO:<{}>", path(&recipient.address, offered).unwrap_or_default());
     if offered.dsn {
         parameter(&mut line, "NOTIFY", notify(recipient.notify).as_deref(), false);
         parameter(&mut line, "ORCPT", recipient.orcpt.as_deref(), offered.utf8);
@@ -69,11 +70,37 @@ fn notify(notify: Notify) -> Option<String> {
     }
 }
 
-/// The address as this peer can take it: a non-ASCII domain behind an ASCII local part needs no SMTPUTF8, for DNS has a name for it.
-fn path(address: &Address, offered: &Capabilities) -> String {
-    if offered.utf8 || address.is_ascii() || !address.local().is_ascii() {
-        address.to_string()
-    } else {
-        format!("{}@{}", address.local(), address.domain().key())
+/// The address as this peer can take it; `None` where it cannot. A non-ASCII domain behind an ASCII local part needs no SMTPUTF8, for
+/// DNS has a name for it. What that name makes of the address is held to the grammar again before it is printed: it is not what was read
+/// (a full-width `＞` maps to `>`).
+pub(super) fn path(address: &Address, offered: &Capabilities) -> Option<String> {
+    if offered.utf8 || address.is_ascii() {
+        return Some(address.to_string());
+    }
+    let text = format!("{}@{}", address.local(), address.domain().key());
+    (text.is_ascii() && text.parse::<Address>().is_ok()).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_an_address_of_ascii_or_none_where_the_peer_knows_no_utf8() {
+        let long = format!("{}@한글.example", "x".repeat(236));
+        for (text, want) in [
+            ("b@x.example", Some("b@x.example")),
+            ("\"b> x\"@x.example", Some("\"b> x\"@x.example")),
+            ("b@한글.example", Some("b@xn--bj0bj06e.example")),
+            ("b@ａ。example", Some("b@a.example")),
+            ("\"b> x\"@ａ.example", Some("\"b> x\"@a.example")),
+            ("민지@x.example", None),
+            (&long, None),
+        ] {
+            let address: Address = text.parse().unwrap();
+            assert_eq!(path(&address, &Capabilities::default()).as_deref(), want, "{text}");
+            let all = Capabilities { utf8: true, ..Capabilities::default() };
+            assert_eq!(path(&address, &all).as_deref(), Some(text));
+        }
     }
 }

@@ -120,7 +120,7 @@ impl Client {
             progress.settle(&Fate::Open, &own(552, Enhanced::new(5, 3, 4), text));
         }
         for (fate, recipient) in progress.fates.iter_mut().zip(&progress.transaction.recipients) {
-            if *fate == Fate::Open && !self.offered.utf8 && !recipient.address.local().is_ascii() {
+            if *fate == Fate::Open && command::path(&recipient.address, &self.offered).is_none() {
                 let text = format!("The address needs SMTPUTF8, which {peer} does not offer");
                 *fate = Fate::Settled(own(553, Enhanced::new(5, 6, 7), text));
             }

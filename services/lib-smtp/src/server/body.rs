@@ -154,7 +154,8 @@ impl<R: fmt::Display> Session<R> {
         message.broken.get_or_insert(never_success(status));
         self.spoil();
         if matches!(self.state, State::Asked(Question::Content)) {
-            // The whole message has come: the reply is due.
+            // The whole message has come: the reply is due, and a verdict that was not asked for yet is not wanted any more.
+            self.queue.retain(|output| *output != Output::Ask(Ask::Content));
             self.reply_to_refused("DATA");
         }
     }

@@ -25,6 +25,8 @@ pub struct Config {
     pub max_recipients: usize,
     /// Bad commands after which the session ends (R1.14).
     pub max_errors: u32,
+    /// Senders, recipients and users refused for good (5yz) after which the session ends (R1.14).
+    pub max_refusals: u32,
     /// ESMTP extensions.
     pub extensions: Extensions,
     /// Privacy options (R1.7).

@@ -16,14 +16,16 @@ impl<R: fmt::Display> Session<R> {
             return self.complain(Reply::new(503, 5, 1, "A sender was given already"));
         }
         if self.config.role == Role::Submission && self.account.is_none() {
-            return self.refuse("MAIL", Reply::new(530, 7, 0, "Authentication is required"));
+            self.refuse("MAIL", Reply::new(530, 7, 0, "Authentication is required"));
+            return self.count_refusal();
         }
         if self.is_beyond_offer(&mail) {
             return self.complain(Reply::new(555, 5, 4, "A parameter is not known"));
         }
         if mail.size.is_some_and(|size| self.is_too_large(size)) {
             // At MAIL it is 5.3.4 in every profile (R1.1).
-            return self.refuse("MAIL", Reply { enhanced: lib_mail::Enhanced::new(5, 3, 4), ..self.too_large() });
+            self.refuse("MAIL", Reply { enhanced: lib_mail::Enhanced::new(5, 3, 4), ..self.too_large() });
+            return self.count_refusal();
         }
         self.ask(Question::Mail(mail.clone()), Ask::Mail(mail));
     }

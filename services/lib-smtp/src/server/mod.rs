@@ -56,7 +56,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use lib_mail::{Protocol, Recipient, Status};
+use lib_mail::{Class, Protocol, Recipient, Status};
 
 use crate::line::Lines;
 use auth::Exchange;
@@ -121,6 +121,7 @@ pub struct Session<R> {
     /// The message of the transaction: from DATA or the first BDAT to its reply.
     message: Option<Message>,
     errors: u32,
+    refusals: u32,
     draining: bool,
     receipt: PhantomData<fn(R)>,
 }
@@ -142,6 +143,7 @@ impl<R: fmt::Display> Session<R> {
             transaction: None,
             message: None,
             errors: 0,
+            refusals: 0,
             draining: false,
             receipt: PhantomData,
         }
@@ -210,11 +212,16 @@ impl<R: fmt::Display> Session<R> {
         if !matches!(self.state, State::Asked(ref question) if !matches!(question, Question::Content)) {
             return;
         }
-        match std::mem::replace(&mut self.state, State::Command) {
+        let asked = std::mem::replace(&mut self.state, State::Command);
+        let counts = status.class() == Class::Permanent && !matches!(asked, State::Asked(Question::Auth));
+        match asked {
             State::Asked(Question::Mail(mail)) => self.mail_answered(mail, &status),
             State::Asked(Question::Rcpt(recipient)) => self.rcpt_answered(recipient, &status),
             State::Asked(Question::Auth) => self.auth_refused(&status),
             _ => self.tell(Reply::from(&status)),
+        }
+        if counts {
+            self.count_refusal();
         }
     }
 
@@ -268,9 +275,16 @@ impl<R: fmt::Display> Session<R> {
         self.say(&reply);
         self.errors += 1;
         if self.errors >= self.config.max_errors {
-            self.refuse("", Reply::new(421, 7, 0, "Too many errors; closing the connection"));
-            self.reset();
-            self.close();
+            self.hang_up(Reply::new(421, 7, 0, "Too many errors; closing the connection"));
+        }
+    }
+
+    /// Counts a sender, a recipient or a user that was refused for good. One by one they are no bad commands: a list has its dead
+    /// addresses. Without end they are somebody who tries names (R1.14). What is refused for now (452 4.5.3) does not count.
+    fn count_refusal(&mut self) {
+        self.refusals += 1;
+        if self.refusals >= self.config.max_refusals {
+            self.hang_up(Reply::new(421, 7, 0, "Too many refusals; closing the connection"));
         }
     }
 

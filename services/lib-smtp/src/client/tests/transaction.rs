@@ -277,6 +277,9 @@ fn content_that_the_peer_does_not_take() {
         assert!(run.fates[0].starts_with(want), "{:?}", run.fates);
         assert!(run.ready, "nothing was sent, so the session goes on");
     }
+    // The A-form of this domain is too long for an address.
+    let long = format!("{}@한글.example", "x".repeat(236));
+    assert!(send(PLAIN, to(&[&long]), "").fates[0].starts_with("553 5.6.7 "));
     // Only the recipient that needs it fails.
     let script = format!("{MAIL}C: RCPT TO:<b@x.example>\nS: 250 x\nS: 250 x\nC: DATA\nS: 354 x\n{BODY}S: 250 x\n");
     let script = script.replace("S: 250 x\nS: 250 x\nC: DATA", "S: 250 x\nC: DATA").replacen("C: RCPT", "S: 250 x\nC: RCPT", 1);

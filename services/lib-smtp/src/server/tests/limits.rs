@@ -80,7 +80,7 @@ fn too_many_errors_end_the_session() {
     for _ in 0..2 {
         assert_eq!(codes(&say(&mut bench, "XYZZY\r\n")), "500 5.5.1");
     }
-    // What the driver refuses is no error of the client.
+    // What is refused is no bad command; that has a limit of its own.
     say(&mut bench, START);
     for _ in 0..5 {
         assert_eq!(codes(&say(&mut bench, "RCPT TO:<nobody@example.org>\r\n")), "550 5.1.1");
@@ -88,6 +88,46 @@ fn too_many_errors_end_the_session() {
     let replies = say(&mut bench, "DATA x\r\nNOOP\r\n");
     assert_eq!(replies, "501 5.5.4 The command takes no argument\r\n421 4.7.0 Too many errors; closing the connection\r\n");
     assert!(bench.is_over());
+}
+
+#[test]
+fn names_are_not_tried_without_end() {
+    let refused = Config { max_refusals: 3, max_recipients: 2, privacy: Privacy::default(), ..config() };
+    let submission = Config { role: Role::Submission, size_limit: Some(10), ..refused.clone() };
+    let nobody = "RCPT TO:<nobody@example.org>\r\n";
+    let full = "RCPT TO:<minji@example.org>\r\n";
+    for (config, way, third) in [
+        (&refused, START.to_owned() + nobody + nobody, nobody),
+        (&refused, format!("{START}RCPT TO:<x@example.net>\r\nRSET\r\n{START}{nobody}"), nobody),
+        (
+            &refused,
+            format!("{START}{nobody}{nobody}RCPT TO:<root@example.org>\r\n{}", "RCPT TO:<chulsoo@example.org>\r\n".repeat(5)),
+            "RSET\r\n",
+        ),
+        (&refused, format!("{START}{nobody}{nobody}{}", full.repeat(50)), "NOOP\r\n"),
+        (&submission, "EHLO c.example\r\n".to_owned() + &"MAIL FROM:<a@b.example>\r\n".repeat(2), "MAIL FROM:<>\r\n"),
+        (&refused, "EHLO c.example\r\n".to_owned() + &"MAIL FROM:<> SIZE=64001\r\n".repeat(2), "MAIL FROM:<> SIZE=64001\r\n"),
+        (&refused, "EHLO c.example\r\nEXPN a\r\nEXPN b\r\n".to_owned(), "EXPN c\r\n"),
+    ] {
+        let mut bench = bench(config.clone());
+        say(&mut bench, &way);
+        assert!(!bench.is_over(), "{way}");
+        let replies = say(&mut bench, third);
+        let harmless = ["RSET\r\n", "NOOP\r\n"].contains(&third);
+        let last = replies.ends_with("\r\n421 4.7.0 Too many refusals; closing the connection\r\n");
+        assert_eq!((last, bench.is_over()), (!harmless, !harmless), "{way}{third}: {replies}");
+    }
+}
+
+#[test]
+fn dead_addresses_in_a_long_list_do_not_cut_it_off() {
+    let mut bench = bench(config());
+    say(&mut bench, START);
+    for n in 0..900 {
+        let name = if n % 10 == 0 { format!("gone{n}@example.org") } else { format!("n{n}@relay.example") };
+        say(&mut bench, &format!("RCPT TO:<{name}>\r\n"));
+    }
+    assert!(say(&mut bench, "DATA\r\n.\r\n").ends_with("250 2.0.0 queued as 1\r\n"));
 }
 
 #[test]

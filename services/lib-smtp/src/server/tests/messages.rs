@@ -214,6 +214,27 @@ fn broken_at_the_verdict() {
 }
 
 #[test]
+fn a_message_that_breaks_at_the_line_end_it_lacked_is_judged_no_more() {
+    let mut session = Session::<u32>::new(Arc::new(config()));
+    let input = format!("{START}BDAT 1 LAST\r\na");
+    let mut rest = input.as_bytes();
+    loop {
+        let step = session.poll(rest);
+        rest = &rest[step.taken..];
+        match step.output {
+            Output::Append(b"\r\n") => break,
+            Output::Ask(_) => session.handle(Input::Answer(status(250))),
+            output => assert_ne!(output, Output::Read(Phase::Command)),
+        }
+    }
+    session.replies().clear();
+    session.handle(Input::Broken(status(452)));
+    assert_eq!(session.poll(b"").output, Output::Discard, "and no question before it");
+    assert_eq!(session.poll(b"").output, Output::Read(Phase::Command));
+    assert_eq!(codes(std::str::from_utf8(session.replies()).unwrap()), "452 4.0.0");
+}
+
+#[test]
 fn smtputf8() {
     for (lines, want) in [
         (vec!["MAIL FROM:<민지@b.example>"], "553 5.6.7"),
