@@ -121,8 +121,8 @@ pub(crate) struct Init {
     /// Full name of this host [default: mail.DOMAIN]
     #[arg(long)]
     pub(crate) hostname: Option<String>,
-    /// First account [default: postmaster@DOMAIN]
-    #[arg(long)]
+    // Not as a doc comment: there rustdoc takes the brackets for a link, because of the @.
+    #[arg(long, help = "First account [default: postmaster@DOMAIN]")]
     pub(crate) account: Option<String>,
     /// Defaults to build on: office or classic
     #[arg(long, default_value = "office")]
