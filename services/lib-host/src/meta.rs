@@ -61,7 +61,7 @@ pub struct Entry {
 pub struct Meta {
     /// Octets.
     pub len: u64,
-    /// As last set by [`File::set_mtime`] or, after a write, the system's time.
+    /// As last set by [`File::set_mtime`](crate::File::set_mtime) or, after a write, the system's time.
     pub mtime: Timestamp,
     /// Together with `device` the identity of the file.
     pub inode: u64,
