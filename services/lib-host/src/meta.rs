@@ -32,7 +32,7 @@ pub enum Access {
     Read,
     /// Reading and writing at given places.
     Write,
-    /// Reading, and writing only by [`File::append`]. (On Linux even `write_at` would append to such a file.)
+    /// Reading, and writing only by [`File::append`](crate::File::append). (On Linux even `write_at` would append to such a file.)
     Append,
 }
 
