@@ -190,12 +190,12 @@ pub(crate) fn read(path: &Path) -> Result<String, String> {
 }
 
 /// Files outside the usual directories that roles read: the hooks of tests, and maps that settings put elsewhere.
-pub(crate) fn files_elsewhere(settings: &Settings, config: Option<&Path>) -> Vec<PathBuf> {
-    let base = config.unwrap_or(Path::new("/"));
+pub(crate) fn files_elsewhere(settings: &Settings, config: Option<&Path>, data: &Path) -> Vec<PathBuf> {
     let domains = &settings.domains;
     let maps = [&domains.local_file, &domains.relay_file, &domains.aliases_file].into_iter().filter(|path| path.is_absolute());
     // The clock's file is replaced by rename, so the directory is granted and not the file.
-    let clock = settings.testing.clock.iter().map(|path| base.join(path).parent().map(Path::to_path_buf).unwrap_or_default());
+    let clock = settings.testing.clock_file(config, data).into_iter();
+    let clock = clock.map(|path| path.parent().map(Path::to_path_buf).unwrap_or_default());
     maps.cloned().chain(clock).collect()
 }
 

@@ -19,7 +19,7 @@ pub(crate) fn run(name: RoleName) -> Result<ExitCode> {
         // Mail and queue are for their owner; where roles are users of their own, for their common group too.
         let shared = start.settings.users.group.is_some();
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(if shared { 0o007 } else { 0o077 }));
-        let more = files_elsewhere(&start.settings, start.config.as_deref());
+        let more = files_elsewhere(&start.settings, start.config.as_deref(), &start.data);
         isolated = isolation::restrict(&Grants::of(start.role, &start.data, start.config.as_deref(), &more))?;
         Ok(())
     })

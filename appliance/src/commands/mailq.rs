@@ -19,11 +19,8 @@ pub(crate) fn open(layout: &Layout, settings: &Settings) -> Result<Spool> {
     if !layout.spool().is_dir() {
         bail!("{} is no data directory of bongsu; name it with --data DIR", layout.data().display());
     }
-    let clock = match &settings.testing.clock {
-        Some(file) => Clock::from_file(&layout.config().join(file))?,
-        None => Clock::system(),
-    };
-    let open = Spool::open(&layout.spool(), Options::new(clock, settings.largest_message()));
+    let clock = Clock::open(settings.testing.clock_file(layout.existing_config().as_deref(), layout.data()).as_deref())?;
+    let open = Spool::open(&layout.spool(), Options::of(settings, clock));
     open.context("only the user that the server runs as, or root, may see the queue")
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -38,7 +37,7 @@ pub fn run(role: Role) -> ExitCode {
 fn begin(mut role: Role) -> io::Result<()> {
     let listener = role.take_auth_server().ok_or_else(|| io::Error::other("the supervisor passed no socket for it"))?;
     let recorder = Recorder::to_standard_output()?;
-    let clock = clock(&role)?;
+    let clock = Clock::open(role.clock_file().as_deref())?;
     // One thread serves the socket and remembered logins; each check has a thread of its own.
     let checks = role.settings.auth.concurrency as usize;
     let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(checks.max(1)).enable_all().build()?;
@@ -88,16 +87,6 @@ fn users(settings: &Settings) -> Users {
 
 fn tell(reporter: &Reporter, sessions: usize) {
     reporter.state(&State { sessions: sessions as u64, accepting: "running".into(), why: String::new() });
-}
-
-/// The clock of events; a clock file is named relative to the configuration.
-fn clock(role: &Role) -> io::Result<Clock> {
-    let base = role.config.as_deref().unwrap_or(&role.data);
-    role.settings
-        .testing
-        .clock
-        .as_ref()
-        .map_or_else(|| Ok(Clock::system()), |file| Clock::from_file(&base.join(Path::new(file))))
 }
 
 fn warner(recorder: Recorder, clock: Clock) -> Warn {

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use lib_account::Maps;
 use lib_mail::{Address, Enhanced, QueueId, Recipient, Status};
@@ -16,9 +15,6 @@ use crate::events::Fate;
 use crate::header::{Trace, delivered_to};
 use crate::office::{Office, Rules, queue_of};
 use crate::target::Target;
-
-/// How long a message waits whose attempt ended in an error of the spool.
-const AFTER_ERROR: Duration = Duration::from_secs(60);
 
 /// What became of a recipient in this attempt.
 pub(crate) struct End {
@@ -69,8 +65,7 @@ fn run(office: &Office, claim: Claim) -> Next {
         Ok(worked) => worked,
         Err(error) => {
             office.journal.warn("spool", format!("{error}; message {id} waits"));
-            let _ = claim.defer(now.plus(AFTER_ERROR));
-            return Next::At(now.plus(AFTER_ERROR));
+            return Next::At(settling.postpone(claim));
         }
     };
     let recipients = claim.recipients();
@@ -84,7 +79,7 @@ fn run(office: &Office, claim: Claim) -> Next {
         Ok(settled) => settled,
         Err(error) => {
             office.journal.warn("spool", format!("{error}; message {id} waits"));
-            return Next::At(now.plus(AFTER_ERROR));
+            return Next::At(now.plus(office.spool.pause()));
         }
     };
     for (index, status) in &given_up {

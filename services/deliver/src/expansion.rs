@@ -11,6 +11,8 @@ use crate::target::Target;
 
 /// Addresses of a loop that are named to the sender.
 const MAX_NAMED: usize = 5;
+/// Recipients of one message with all members of its aliases.
+const MAX_ALL: usize = 100_000;
 
 impl Attempt<'_> {
     /// Routes each pending recipient of the envelope. Those that are no alias get their target; aliases are recorded with their
@@ -18,6 +20,7 @@ impl Attempt<'_> {
     pub(crate) fn expand(&mut self) -> Result<HashMap<usize, Target>, Error> {
         let (mut direct, mut expanded) = (HashMap::new(), Vec::new());
         let recipients = self.claim.recipients();
+        let mut all = recipients.len();
         for index in recipients.pending() {
             let Some(recipient) = self.claim.envelope().recipients.get(index) else { continue };
             if self.maps.accounts.is_none() {
@@ -34,13 +37,16 @@ impl Attempt<'_> {
                     let status = self.status(554, 4, 6, format!("Mail loop: the message has passed {address} before"));
                     self.end(index, What::Failed, status);
                 }
-                Expansion::Members(members) => expanded.push((index, self.expansion(&members))),
+                Expansion::Members(members) if all + members.len() <= MAX_ALL => {
+                    all += members.len();
+                    expanded.push((index, self.expansion(&members)));
+                }
                 Expansion::Loop(way) => {
                     let way: Vec<_> = way.iter().take(MAX_NAMED).map(ToString::to_string).collect();
                     let status = self.status(554, 4, 6, format!("The alias leads in a circle: {}", way.join(", ")));
                     self.end(index, What::Failed, status);
                 }
-                Expansion::TooMany => {
+                Expansion::Members(_) | Expansion::TooMany => {
                     let status = self.status(554, 2, 4, "The alias has too many members");
                     self.end(index, What::Failed, status);
                 }

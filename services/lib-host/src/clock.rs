@@ -42,9 +42,16 @@ impl Clock {
         Clock(Arc::new(Source::System))
     }
 
+    /// The time that this file tells, or where there is none, the system's. The error names the file.
+    pub fn open(file: Option<&Path>) -> io::Result<Clock> {
+        let Some(path) = file else { return Ok(Clock::system()) };
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("testing.clock {}: {error}", path.display()));
+        Clock::from_file(path).map_err(named)
+    }
+
     /// The time that a file tells: one line `REAL_MS VIRTUAL_MS RATE`, replaced by rename. It is read again each second; a file that
     /// is missing or wrong later leaves the clock as it was. An error where it cannot be read or understood now.
-    pub fn from_file(path: &Path) -> io::Result<Clock> {
+    fn from_file(path: &Path) -> io::Result<Clock> {
         let setting = Setting::read(path)?;
         let state = Mutex::new(State { looked: Instant::now(), setting });
         Ok(Clock(Arc::new(Source::File { path: path.to_owned(), state })))
@@ -168,9 +175,10 @@ mod tests {
     fn a_replaced_file_makes_the_clock_jump() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("clock");
-        assert!(Clock::from_file(&path).is_err());
+        let missing = Clock::open(Some(&path)).unwrap_err().to_string();
+        assert!(missing.starts_with(&format!("testing.clock {}: ", path.display())), "{missing}");
         std::fs::write(&path, "0 0 0").unwrap();
-        let clock = Clock::from_file(&path).unwrap();
+        let clock = Clock::open(Some(&path)).unwrap();
         assert_eq!(clock.now(), Timestamp(0));
         assert_eq!(clock.real_until(Timestamp(10)), REREAD);
         std::fs::write(&path, "nonsense").unwrap();

@@ -13,8 +13,8 @@ use crate::meta::{Access, Entry, Meta, Purpose, Space};
 use crate::real::{RealDir, RealFile};
 use crate::sim::{SimDir, SimDisk, SimFile};
 
-/// Mode of files that only the service may read.
-/// Less what the process's umask takes away.
+/// Mode of files that only the service may read: the process's umask takes the group's rights away, but where roles of several users
+/// share a group.
 const PRIVATE: u32 = 0o660;
 
 /// The disk: the real one, or a simulated one for tests. Cheap to clone.
@@ -86,7 +86,7 @@ impl Dir {
         Dir(DirKind::Sim(dir))
     }
 
-    /// Makes a file that was not there, mode 0600, open for [`Access::Write`]. `AlreadyExists` where the name is taken.
+    /// Makes a file that was not there, mode 0660 less the umask, open for [`Access::Write`]. `AlreadyExists` where the name is taken.
     pub fn create(&self, name: impl AsRef<Path>) -> io::Result<File> {
         self.create_with(name, PRIVATE)
     }
@@ -107,7 +107,7 @@ impl Dir {
         }
     }
 
-    /// Opens a file for [`Access::Append`], making it (mode 0600) where it is missing.
+    /// Opens a file for [`Access::Append`], making it as [`create`](Self::create) does where it is missing.
     pub fn open_or_create(&self, name: impl AsRef<Path>) -> io::Result<File> {
         match self.open(&name, Access::Append) {
             Err(error) if error.kind() == ErrorKind::NotFound => match self.create(&name) {
@@ -126,7 +126,7 @@ impl Dir {
         }
     }
 
-    /// Makes a directory, mode 0700. `AlreadyExists` where the name is taken. Its entry is durable after `sync` of this directory.
+    /// Makes a directory, mode 0770 less the umask. `AlreadyExists` where the name is taken. Its entry is durable after `sync` of this directory.
     pub fn make_dir(&self, name: impl AsRef<Path>) -> io::Result<()> {
         on!(self, DirKind, dir => dir.make_dir(name.as_ref()))
     }

@@ -78,6 +78,11 @@ impl SimDisk {
         world.failures.insert(nth, error);
     }
 
+    /// The next call of this name, as [`trace`](Self::trace) shows it, fails with this error, as after [`fail_after`](Self::fail_after).
+    pub fn fail_next(&self, call: &'static str, error: io::ErrorKind) {
+        self.world().next_failure = Some((call, error));
+    }
+
     /// Leaves out all syncs for this purpose from now on, as a mutant would.
     pub fn skip(&self, purpose: Purpose) {
         self.world().skipped.push(purpose);

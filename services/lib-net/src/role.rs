@@ -203,6 +203,11 @@ impl Role {
         })
     }
 
+    /// The file of the queue clock, where it is not the system's.
+    pub fn clock_file(&self) -> Option<PathBuf> {
+        self.settings.testing.clock_file(self.config.as_deref(), &self.data)
+    }
+
     /// Takes the TCP listeners out of `sockets`.
     pub fn take_listeners(&mut self) -> Vec<Listener> {
         let mut taken = Vec::new();

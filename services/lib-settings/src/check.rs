@@ -7,9 +7,6 @@ use crate::document::declarations;
 use crate::read::Reader;
 use crate::{Declaration, ListenerRole, ListenerTls, Reload, Settings, Shape};
 
-/// What is in the ballast file beyond the largest message.
-const BALLAST_EXTRA: u64 = 1 << 20;
-
 impl Settings {
     /// The domain of a name that is written without one.
     pub fn default_domain(&self) -> Domain {
@@ -23,22 +20,6 @@ impl Settings {
     /// The largest message that any listener takes.
     pub fn largest_message(&self) -> u64 {
         self.smtp.message_size_limit.0.max(self.smtp.submission_size_limit.0)
-    }
-
-    /// How many bytes of a disk with `total` bytes mail leaves free (R1.5).
-    pub fn reserve_bytes(&self, total: u64) -> u64 {
-        let part = u128::from(total) * u128::from(self.spool.reserve_percent) / 100;
-        u64::try_from(part).unwrap_or(u64::MAX).max(self.largest_message().saturating_mul(3) / 2)
-    }
-
-    /// How many inodes of a disk with `total` inodes mail leaves free. Some file systems have none to count: then 0.
-    pub fn reserve_inodes(&self, total: u64) -> u64 {
-        u64::try_from(u128::from(total) * u128::from(self.spool.reserve_percent) / 100).unwrap_or(u64::MAX)
-    }
-
-    /// The size of the ballast file; 0 where none is kept.
-    pub fn ballast_bytes(&self) -> u64 {
-        if self.spool.ballast { self.largest_message() + BALLAST_EXTRA } else { 0 }
     }
 
     /// The settings that differ in `new` and count only after a restart, by their names: `bongsu reload` tells them.

@@ -1,5 +1,6 @@
 //! Texts in, settings or problems out. R1.1 and R1.3 in numbers, and bad input as an operator sees it.
 
+use std::path::Path;
 use std::time::Duration;
 
 use lib_settings::*;
@@ -254,12 +255,17 @@ fn settings_pass_as_json() {
 fn what_follows_from_several_settings() {
     let settings = loaded(&format!("{HOST}[smtp]\nmessage_size_limit = '10 MB'\nsubmission_size_limit = '20 MB'\n"));
     assert_eq!(settings.largest_message(), 20_000_000);
-    assert_eq!(settings.reserve_bytes(10_000_000_000), 500_000_000);
-    assert_eq!(settings.reserve_bytes(1_000_000), 30_000_000);
-    assert_eq!(settings.reserve_bytes(u64::MAX), u64::MAX / 20);
-    assert_eq!((settings.reserve_inodes(1000), settings.reserve_inodes(0)), (50, 0));
-    assert_eq!(settings.ballast_bytes(), 20_000_000 + (1 << 20));
-    assert_eq!(loaded(&format!("{HOST}[spool]\nballast = false\n")).ballast_bytes(), 0);
+    let (config, data) = (Path::new("/etc/bongsu"), Path::new("/data"));
+    assert_eq!(settings.testing.clock_file(Some(config), data), None);
+    for (text, base, file) in [
+        ("clock", Some(config), "/etc/bongsu/clock"),
+        ("clock", None, "/data/clock"),
+        ("/tmp/clock", Some(config), "/tmp/clock"),
+        ("/tmp/clock", None, "/tmp/clock"),
+    ] {
+        let settings = loaded(&format!("{HOST}[testing]\nclock = '{text}'\n"));
+        assert_eq!(settings.testing.clock_file(base, data).as_deref(), Some(Path::new(file)));
+    }
 }
 
 #[test]

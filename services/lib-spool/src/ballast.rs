@@ -2,8 +2,9 @@
 
 use std::io::{self, ErrorKind};
 
-use lib_host::{Access, Purpose};
+use lib_host::{Access, File, Purpose};
 
+use crate::error::full;
 use crate::layout::Shared;
 
 const NAME: &str = "ballast";
@@ -23,9 +24,23 @@ pub(crate) fn release(shared: &Shared) -> bool {
     released().unwrap_or(false)
 }
 
-/// Takes the ballast up where it is missing and there is ample room; `true` where it did.
+/// One write behind a file's end, on a full disk with the help of the ballast.
+pub(crate) fn append(shared: &Shared, file: &File, text: &str) -> io::Result<()> {
+    let mut written = file.append(text.as_bytes());
+    if written.as_ref().is_err_and(full) && release(shared) {
+        written = file.append(text.as_bytes());
+    }
+    written
+}
+
+/// Takes the ballast up where it is missing and there is ample room; `true` where it did. Where none is to be kept it gives up what is
+/// there.
 pub(crate) fn restore(shared: &Shared) -> io::Result<bool> {
-    let size = shared.options.size_limit.saturating_add(BEYOND_LIMIT);
+    if !shared.options.ballast {
+        release(shared);
+        return Ok(false);
+    }
+    let size = shared.limits().size.saturating_add(BEYOND_LIMIT);
     if shared.root.stat(NAME)?.is_some_and(|meta| meta.len >= size) {
         return Ok(false);
     }

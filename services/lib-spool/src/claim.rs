@@ -1,19 +1,18 @@
 //! A message in the hands of its consumer.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use lib_host::{File, Purpose};
 use lib_mail::{Envelope, QueueId, Timestamp};
 
 use crate::body::BodyReader;
-use crate::error::{Corruption, Doing, Error, full};
+use crate::error::{Corruption, Doing, Error};
 use crate::family::{self, Family};
 use crate::layout::{Shared, Spot, locked};
 use crate::lock::{Taken, take};
 use crate::stored::{self, Care, Content, History, MAX_HISTORY, Stored, Want, take_order};
 use crate::tail::{self, Entry, Obeyed};
-use crate::{Command, Line, Outcome, Place, Queue, Recipients, What, ballast};
+use crate::{Command, Line, Outcome, Place, Queue, Recipients, What, ballast, thrift, trouble};
 
 /// The exclusive right to a message: nobody else attempts, moves or removes it. It goes with this value and with the process. Threads
 /// may share one; what they record does not mix.
@@ -37,6 +36,8 @@ pub struct Claim {
 #[derive(Debug)]
 struct State {
     history: History,
+    /// Octets of the history: what this claim found and wrote.
+    length: u64,
     /// Something was recorded that must not be forgotten.
     unsynced: bool,
     /// A sync failed: nothing that this claim recorded can be called durable any more.
@@ -71,6 +72,9 @@ pub enum Ended {
 
 /// Takes a queued message if it may be attempted.
 pub(crate) fn claim(shared: &Arc<Shared>, queue: Queue, id: &QueueId) -> Result<Option<Claim>, Error> {
+    if shared.trouble.rests(shared.options.clock.ticks()) {
+        return Ok(None);
+    }
     let spot = Spot { queue, place: Place::Queued, id: *id };
     let Taken::Ours(file, len) = take(shared, spot).doing("take a message")? else { return Ok(None) };
     let stored = match stored::read(&file, len, id, Care::Sum).doing("read a message")? {
@@ -93,7 +97,7 @@ pub(crate) fn claim(shared: &Arc<Shared>, queue: Queue, id: &QueueId) -> Result<
         return Ok(None);
     }
     shared.begin_consuming(queue).doing("look at the queue")?;
-    let claim = Claim::new(shared.clone(), spot, file, stored);
+    let claim = Claim::new(shared.clone(), spot, (file, len), stored);
     if let Some(obeyed) = claim.obey_all(Look::NotAgain)?
         && obeyed != Obeyed::Due
     {
@@ -103,11 +107,12 @@ pub(crate) fn claim(shared: &Arc<Shared>, queue: Queue, id: &QueueId) -> Result<
         claim.finish()?;
         return Ok(None);
     }
+    claim.try_out()?;
     Ok(Some(claim))
 }
 
 impl Claim {
-    fn new(shared: Arc<Shared>, spot: Spot, file: File, stored: Stored) -> Claim {
+    fn new(shared: Arc<Shared>, spot: Spot, (file, len): (File, u64), stored: Stored) -> Claim {
         let lines = stored.history.recipients.lines();
         Claim {
             first_attempt: lines.is_empty() && shared.never_met(spot),
@@ -116,6 +121,7 @@ impl Claim {
                 unsynced: lines.iter().any(must_last),
                 failed: false,
                 gone: false,
+                length: len.saturating_sub(stored.lengths.history_at()),
                 history: stored.history,
             }),
             syncing: Mutex::default(),
@@ -187,19 +193,21 @@ impl Claim {
         Ok(state.history.bounce_wanted())
     }
 
-    /// Appends outcomes, in one write. Equal outcomes of several recipients share a line. Not durable before [`sync`](Self::sync).
-    /// `Misuse`, and nothing is written, where an index names nobody.
+    /// Appends outcomes, in one write. Equal outcomes of several recipients share a line; where the history is long, words are left out. Not
+    /// durable before [`sync`](Self::sync). `Misuse`, and nothing is written, where an index names nobody, or an expansion grows too large.
     pub fn record(&self, outcomes: &[(usize, Outcome)]) -> Result<(), Error> {
-        let lines = gather(outcomes);
+        let lines = thrift::gather(outcomes);
         let mut state = locked(&self.state);
         if outcomes.iter().any(|(index, _)| state.history.recipients.fate(*index).is_none()) {
             return Err(Error::Misuse("an outcome names a recipient that does not exist"));
         }
-        let mut text = String::new();
-        for line in &lines {
-            tail::print(&mut text, &self.spot.id, line.outcome.status.at, &Entry::Outcome(line.clone()));
+        if !state.history.recipients.has_room(&lines) {
+            return Err(Error::Misuse("the aliases of a message have too many members"));
         }
-        self.append(&text)?;
+        let last = state.history.recipients.last_deferral();
+        let fitted =
+            thrift::fit(&self.spot.id, state.length, &lines, last).ok_or_else(|| std::io::ErrorKind::FileTooLarge.into());
+        self.append(&mut state, &fitted.doing("record outcomes")?)?;
         for line in lines {
             state.unsynced |= must_last(&line);
             state.history.recipients.take(line);
@@ -207,13 +215,32 @@ impl Claim {
         Ok(())
     }
 
-    /// One write, on a full disk with the help of the ballast.
-    fn append(&self, text: &str) -> Result<(), Error> {
-        let mut written = self.file.append(text.as_bytes());
-        if written.as_ref().is_err_and(full) && ballast::release(&self.shared) {
-            written = self.file.append(text.as_bytes());
+    fn append(&self, state: &mut State, text: &str) -> Result<(), Error> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        // A part of it, or two, may lie there even where it failed.
+        state.length += text.len() as u64;
+        let written = ballast::append(&self.shared, &self.file, text);
+        if written.is_err() {
+            self.in_trouble(text.len());
         }
         written.doing("record outcomes")
+    }
+
+    fn in_trouble(&self, octets: usize) {
+        self.shared.trouble.begin(self.shared.options.clock.ticks(), octets);
+    }
+
+    /// Where outcomes could not be recorded before: whether they can be now. Else the message waits.
+    fn try_out(&self) -> Result<(), Error> {
+        let tried = trouble::try_out(&self.shared, &self.file);
+        if tried.is_err() {
+            let clock = &self.shared.options.clock;
+            // Where even this fails the message stays due, and is met again when the next one is tried.
+            let _ = self.file.set_mtime(clock.now().plus(self.shared.trouble.pause(clock.ticks())));
+        }
+        tried.doing("record outcomes; nothing is attempted before that")
     }
 
     /// Makes what was recorded durable, and then lets go the children that it names. Does nothing where nothing needs it:
@@ -235,16 +262,19 @@ impl Claim {
         let synced = self.file.sync(Purpose::Outcome);
         if synced.is_err() {
             locked(&self.state).failed = true;
+            self.in_trouble(0);
         } else if let Some(named) = named {
             self.family.release(|child| named.names(child));
         }
         synced.doing("sync outcomes")
     }
 
-    /// Lets the message wait until that moment, or obeys a command that came meanwhile. Syncs first where that is needed.
+    /// Lets the message wait until that moment, or obeys a command that came meanwhile. Syncs first where that is needed; also where that
+    /// fails the message waits.
     pub fn defer(self, until: Timestamp) -> Result<Ended, Error> {
-        self.sync()?;
-        self.file.set_mtime(until).doing("set the time of a message")?;
+        let synced = self.sync();
+        let timed = self.file.set_mtime(until).doing("set the time of a message");
+        synced.and(timed)?;
         Ok(match self.obey_all(Look::Last)? {
             None => Ended::Deferred(until),
             Some(Obeyed::Due) => Ended::Due,
@@ -262,6 +292,7 @@ impl Claim {
         let unlinked = self.shared.shard(self.spot).and_then(|shard| shard.unlink(self.spot.id.as_str()));
         unlinked.doing("remove a message")?;
         locked(&self.state).gone = true;
+        self.shared.forget(self.spot);
         Ok(Ended::Finished)
     }
 
@@ -304,14 +335,14 @@ impl Claim {
                 self.shared.remove(self.spot).doing("remove a message")?;
                 state.gone = true;
                 // Where this fails, who asked is told that the message was finished first.
-                let _ = self.append(&answer);
+                let _ = self.append(&mut state, &answer);
             }
             Obeyed::Held => {
                 self.shared.relocate(self.spot, Place::Held).doing("put a message on hold")?;
-                self.append(&answer)?;
+                self.append(&mut state, &answer)?;
             }
             Obeyed::Due => {
-                self.append(&answer)?;
+                self.append(&mut state, &answer)?;
                 self.file.set_mtime(now).doing("set the time of a message")?;
             }
         }
@@ -336,35 +367,4 @@ impl Drop for Claim {
 /// Whether forgetting the line would repeat or lose something.
 fn must_last(line: &Line) -> bool {
     line.outcome.what != What::Deferred
-}
-
-/// Lines for outcomes: equal ones of several recipients share one, but an expansion is one recipient's own.
-fn gather(outcomes: &[(usize, Outcome)]) -> Vec<Line> {
-    let mut lines: Vec<Line> = Vec::new();
-    let mut places: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
-    for (index, outcome) in outcomes {
-        let shareable = !matches!(outcome.what, What::Expanded(_));
-        let candidates = places.entry(kin(outcome)).or_default();
-        let same = candidates.iter().copied().find(|place| shareable && lines[*place].outcome == *outcome);
-        match same {
-            Some(place) => lines[place].recipients.push(*index),
-            None => {
-                candidates.push(lines.len());
-                lines.push(Line { recipients: vec![*index], outcome: outcome.clone() });
-            }
-        }
-    }
-    for line in &mut lines {
-        line.recipients.sort_unstable();
-        line.recipients.dedup();
-    }
-    lines
-}
-
-/// Equal for equal outcomes, so that a thousand different ones are not each compared with all others.
-fn kin(outcome: &Outcome) -> u64 {
-    use std::hash::{DefaultHasher, Hash, Hasher};
-    let mut hasher = DefaultHasher::new();
-    outcome.status.hash(&mut hasher);
-    hasher.finish()
 }

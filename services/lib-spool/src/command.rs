@@ -5,13 +5,13 @@ use std::time::Duration;
 use lib_host::{File, random_bytes};
 use lib_mail::QueueId;
 
-use crate::error::{Doing, Error, full};
+use crate::error::{Doing, Error};
 use crate::first_line::{FIRST_LINE, FirstLine};
 use crate::layout::{Shared, Spot, queues_and_places};
 use crate::lock::{Taken, still_named, take};
-use crate::stored::{MAX_HISTORY, take_order};
+use crate::stored::{MAX_HISTORY, Want, take_order};
 use crate::tail::{self, Entry, Obeyed};
-use crate::{Place, Queue, ballast};
+use crate::{Place, Queue, ballast, thrift};
 
 /// How often a message in flight is asked whether it has answered.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
@@ -66,9 +66,11 @@ pub enum Done {
 /// Orders each file of a message.
 pub(crate) fn command(shared: &Shared, id: &QueueId, command: Command, patience: Duration) -> Result<Vec<Effect>, Error> {
     let mut effects: Vec<Effect> = Vec::new();
-    for (queue, place) in queues_and_places() {
-        let moved_here = effects.iter().any(|effect| effect.queue == queue && effect.done != Done::Unfit);
-        if moved_here {
+    // Once more in the queues: a release may have moved a file there between the looks at its two places.
+    let again = Queue::ALL.map(|queue| (queue, Place::Queued));
+    for (queue, place) in queues_and_places().chain(again) {
+        let met = effects.iter().any(|effect| effect.queue == queue && (effect.done != Done::Unfit || effect.place == place));
+        if met {
             // The file was met on this round already, before the command moved it.
             continue;
         }
@@ -125,16 +127,15 @@ impl Order<'_> {
                 self.shared.remove(self.spot).doing("remove a message")?;
                 Done::Deleted
             }
-            (_, Place::Corrupt) | (Command::Release, Place::Queued) | (Command::Hold | Command::Retry, Place::Held) => {
-                Done::Unfit
-            }
-            (Command::Hold, Place::Queued) => {
+            (Command::Hold, _) => {
                 self.shared.relocate(self.spot, Place::Held).doing("put a message on hold")?;
                 Done::Held
             }
             (Command::Retry, _) => self.due(file, Done::Due)?,
             (Command::Bounce, place) => {
-                self.append(file, &Entry::Want(random_number(), Command::Bounce))?;
+                if !self.is_asked(file, Command::Bounce)? {
+                    self.append(file, &Entry::Want(random_number(), Command::Bounce))?;
+                }
                 if place == Place::Held {
                     self.shared.relocate(self.spot, Place::Queued).doing("release a message")?;
                 }
@@ -151,10 +152,7 @@ impl Order<'_> {
 
     /// Answers what was asked before, or a hold whose owner died after the move would be obeyed a second time.
     fn close_orders(&self, file: &File) -> Result<(), Error> {
-        let mut wants = Vec::new();
-        for entry in self.history(file)? {
-            take_order(&mut wants, &entry);
-        }
+        let wants = self.wants(file)?;
         let open = wants.iter().filter(|want| want.obeyed.is_none() && want.command != Command::Bounce);
         open.map(|want| Entry::Did(want.number, Obeyed::Due)).try_for_each(|answer| self.append(file, &answer))
     }
@@ -167,11 +165,18 @@ impl Order<'_> {
     fn append(&self, file: &File, entry: &Entry) -> Result<(), Error> {
         let mut text = String::new();
         tail::print(&mut text, &self.spot.id, self.shared.options.clock.now(), entry);
-        let mut written = file.append(text.as_bytes());
-        if written.as_ref().is_err_and(full) && ballast::release(self.shared) {
-            written = file.append(text.as_bytes());
-        }
-        written.doing("write an order to a message")
+        ballast::append(self.shared, file, &text).doing("write an order to a message")
+    }
+
+    fn wants(&self, file: &File) -> Result<Vec<Want>, Error> {
+        let mut wants = Vec::new();
+        self.history(file)?.iter().for_each(|entry| take_order(&mut wants, entry));
+        Ok(wants)
+    }
+
+    /// Whether a person gave that order before.
+    fn is_asked(&self, file: &File, command: Command) -> Result<bool, Error> {
+        Ok(self.wants(file)?.iter().any(|want| want.command == command))
     }
 
     /// Where another holds the lock: leaves word, and waits for the answer, the message's end, or the lock.
@@ -181,6 +186,9 @@ impl Order<'_> {
         }
         if !self.fits() {
             return Ok(Some(Done::Unfit));
+        }
+        if file.meta().doing("look at a message")?.len.saturating_sub(self.history_at(file)?) > thrift::MOST_FOR_ORDERS {
+            return Err(Error::Misuse("the message has had too many orders; give this one while it is not attempted"));
         }
         let number = random_number();
         self.append(file, &Entry::Want(number, self.command))?;
@@ -208,7 +216,7 @@ impl Order<'_> {
         }
         let shard = self.shared.shard(self.spot).doing("open a directory")?;
         if still_named(shard, &self.spot.id, file).doing("look at a message")?.is_none() {
-            return Ok(Some(Done::Finished));
+            return self.after_move(file);
         }
         let done = self.act(file)?;
         if matches!(self.command, Command::Hold | Command::Retry) {
@@ -220,11 +228,37 @@ impl Order<'_> {
         Ok(done)
     }
 
-    fn history(&self, file: &File) -> Result<Vec<Entry>, Error> {
+    /// Whoever had the lock let go, and the name is gone from where it was: moved by another order or by a rule, or finished. The lock
+    /// is ours.
+    fn after_move(&self, file: &File) -> Result<Option<Done>, Error> {
+        for place in [Place::Held, Place::Queued] {
+            let moved = Order { spot: Spot { place, ..self.spot }, ..*self };
+            let shard = self.shared.shard(moved.spot).doing("open a directory")?;
+            if still_named(shard, &self.spot.id, file).doing("look at a message")?.is_some() {
+                return match (self.command, place) {
+                    (Command::Hold, Place::Held) => Ok(Some(Done::Held)),
+                    (Command::Release, Place::Queued) => Ok(Some(Done::Released)),
+                    // Said of where it lies, when the round comes there.
+                    _ if !moved.fits() => Ok(None),
+                    _ => moved.act(file),
+                };
+            }
+        }
+        Ok(Some(Done::Finished))
+    }
+
+    /// Where the history begins; nowhere in a file that is none of ours.
+    fn history_at(&self, file: &File) -> Result<u64, Error> {
         let mut first = [0; FIRST_LINE];
         let count = file.read_at(&mut first, 0).doing("read a message")?;
-        let FirstLine::Good(lengths, _) = FirstLine::read(&first[..count]) else { return Ok(Vec::new()) };
-        let octets = file.read_from(lengths.history_at(), MAX_HISTORY).doing("read the history of a message")?;
+        Ok(match FirstLine::read(&first[..count]) {
+            FirstLine::Good(lengths, _) => lengths.history_at(),
+            _ => u64::MAX,
+        })
+    }
+
+    fn history(&self, file: &File) -> Result<Vec<Entry>, Error> {
+        let octets = file.read_from(self.history_at(file)?, MAX_HISTORY).doing("read the history of a message")?;
         Ok(tail::parse(&self.spot.id, &octets).map(|(_, entry)| entry).collect())
     }
 

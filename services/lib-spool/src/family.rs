@@ -72,7 +72,8 @@ pub(crate) fn clear(shared: &Shared, child: QueueId) -> Result<(), Error> {
 /// Whether a child may be attempted: its parent is gone, or has a durable line that names it. Reads the parent without a lock: a
 /// line with its check sum is there or not.
 pub(crate) fn released(shared: &Shared, child: &QueueId, parent: QueueId, queue: Queue) -> Result<bool, Error> {
-    for place in [Place::Queued, Place::Held] {
+    // Once more in its queue: between the first two looks a release may have moved it there.
+    for place in [Place::Queued, Place::Held, Place::Queued] {
         let spot = Spot { queue, place, id: parent };
         let opened = shared.shard(spot).and_then(|shard| shard.open(parent.as_str(), Access::Read));
         let file = match opened {
@@ -80,8 +81,11 @@ pub(crate) fn released(shared: &Shared, child: &QueueId, parent: QueueId, queue:
             opened => opened.doing("look at a parent message")?,
         };
         let len = file.meta().doing("look at a parent message")?.len;
-        let Content::Good(parent) = stored::read(&file, len, &parent, Care::Look).doing("look at a parent message")? else {
-            continue;
+        let parent = match stored::read(&file, len, &parent, Care::Look).doing("look at a parent message")? {
+            Content::Good(parent) => parent,
+            // Whether it names the child, only the version that wrote it can tell.
+            Content::Newer => return Ok(false),
+            Content::Blank | Content::Wrong(_) => continue,
         };
         if !parent.history.recipients.names(child) {
             return Ok(false);

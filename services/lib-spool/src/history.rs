@@ -1,5 +1,7 @@
 //! What became of each recipient: the outcomes, and where they leave a message.
 
+use std::sync::Arc;
+
 use lib_mail::{QueueId, Status, Timestamp};
 
 /// The most recipients and members that a message can come to have.
@@ -84,13 +86,14 @@ pub struct Recipients {
     fates: Vec<Fate>,
     /// `members.len() + envelope == fates.len()`
     members: Vec<Member>,
-    lines: Vec<Line>,
+    /// Shared by copies until one takes another line.
+    lines: Arc<Vec<Line>>,
     envelope: usize,
 }
 
 impl Recipients {
     pub(crate) fn new(envelope: usize) -> Recipients {
-        Recipients { fates: vec![Fate::Pending; envelope], members: Vec::new(), lines: Vec::new(), envelope }
+        Recipients { fates: vec![Fate::Pending; envelope], members: Vec::new(), lines: Arc::default(), envelope }
     }
 
     /// Takes a line in; `false`, and no change, where it names nobody or one who does not exist.
@@ -114,7 +117,7 @@ impl Recipients {
             self.members.extend(targets.iter().map(|target| Member { of, target: target.clone() }));
             self.fates.extend(targets.iter().map(|_| Fate::Pending));
         }
-        self.lines.push(line);
+        Arc::make_mut(&mut self.lines).push(line);
         true
     }
 
@@ -195,6 +198,18 @@ impl Recipients {
     /// When the last line was recorded.
     pub fn last_at(&self) -> Option<Timestamp> {
         self.lines.last().map(|line| line.outcome.status.at)
+    }
+
+    /// When the last deferral was recorded.
+    pub(crate) fn last_deferral(&self) -> Option<Timestamp> {
+        let last = self.lines.iter().rev().find(|line| line.outcome.what == What::Deferred);
+        last.map(|line| line.outcome.status.at)
+    }
+
+    /// Whether there may be so many as these lines would make.
+    pub(crate) fn has_room(&self, lines: &[Line]) -> bool {
+        let members = lines.iter().map(|line| if let What::Expanded(members) = &line.outcome.what { members.len() } else { 0 });
+        members.fold(self.fates.len(), usize::saturating_add) <= MAX_RECIPIENTS
     }
 
     /// Whether a line names that child.

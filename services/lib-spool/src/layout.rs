@@ -10,7 +10,12 @@ use std::time::Duration;
 use lib_host::{Dir, Purpose, random_bytes};
 use lib_mail::{QueueId, Timestamp};
 
+use crate::spool::Limits;
+use crate::trouble::Trouble;
 use crate::{Error, Options, Place, Queue, Space};
+
+/// Messages let go without a record that are remembered.
+const MOST_UNRECORDED: usize = 100_000;
 
 /// Where in the spool a message file lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -35,8 +40,11 @@ pub(crate) struct Shared {
     pub(crate) suspects: Mutex<HashMap<Spot, (u64, Duration)>>,
     /// By queue: every message that was there when this process first claimed one came in at this moment or before.
     horizon: [OnceLock<Timestamp>; 2],
-    /// Messages that a claim of this process let go without a record.
-    unrecorded: Mutex<HashSet<(Queue, QueueId)>>,
+    /// Messages that a claim of this process let go without a record; `None` where they became too many to know each.
+    unrecorded: Mutex<Option<HashSet<(Queue, QueueId)>>>,
+    /// What a reload may change.
+    limits: Mutex<Limits>,
+    pub(crate) trouble: Trouble,
     /// The last look at the room, and when by the ticks.
     pub(crate) room: Mutex<Option<(Duration, Space)>>,
 }
@@ -74,13 +82,15 @@ impl Shared {
             mount: lib_host::mount_point(dir).display().to_string(),
             names_follow,
             root,
+            limits: Mutex::new(options.limits),
+            trouble: Trouble::default(),
             options,
             shards: Default::default(),
             // A start at random keeps the processes of a node apart, which share its number and the millisecond.
             serial: AtomicU32::new(u32::from_le_bytes(random_bytes())),
             suspects: Mutex::default(),
             horizon: Default::default(),
-            unrecorded: Mutex::default(),
+            unrecorded: Mutex::new(Some(HashSet::new())),
             room: Mutex::default(),
         })
     }
@@ -111,12 +121,35 @@ impl Shared {
     /// Whether no earlier claim can have attempted a message that has no history.
     pub(crate) fn never_met(&self, spot: Spot) -> bool {
         let later = self.horizon[spot.queue as usize].get().is_some_and(|horizon| spot.id.arrived() > *horizon);
-        later && !locked(&self.unrecorded).contains(&(spot.queue, spot.id))
+        later && locked(&self.unrecorded).as_ref().is_some_and(|known| !known.contains(&(spot.queue, spot.id)))
     }
 
     /// Remembers a message that was claimed and let go without a record.
     pub(crate) fn remember(&self, spot: Spot) {
-        locked(&self.unrecorded).insert((spot.queue, spot.id));
+        let mut unrecorded = locked(&self.unrecorded);
+        if let Some(known) = &mut *unrecorded {
+            known.insert((spot.queue, spot.id));
+        }
+        if unrecorded.as_ref().is_some_and(|known| known.len() > MOST_UNRECORDED) {
+            *unrecorded = None;
+        }
+    }
+
+    /// Forgets a message that is gone.
+    pub(crate) fn forget(&self, spot: Spot) {
+        if let Some(known) = &mut *locked(&self.unrecorded) {
+            known.remove(&(spot.queue, spot.id));
+        }
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        *locked(&self.limits)
+    }
+
+    pub(crate) fn set_limits(&self, limits: Limits) {
+        *locked(&self.limits) = limits;
+        // The reserve may be another now.
+        *locked(&self.room) = None;
     }
 
     /// The ids in a directory; other names are ignored.

@@ -44,6 +44,8 @@ mod stored;
 mod sweep;
 mod tail;
 mod text;
+mod thrift;
+mod trouble;
 
 pub use body::BodyReader;
 pub use claim::{Claim, Ended};
@@ -57,5 +59,5 @@ pub use place::{Place, Queue};
 pub use scan::{Due, Shard};
 pub use settle::{Settled, Settling};
 pub use space::Space;
-pub use spool::{Options, Spool};
+pub use spool::{Limits, Options, Spool};
 pub use sweep::Swept;

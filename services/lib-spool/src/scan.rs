@@ -42,7 +42,7 @@ impl Due {
             let Some(meta) = directory.stat(id.as_str())? else { continue };
             found.count += 1;
             // Further ahead than any schedule goes: some clock was wrong, and waiting for it would be forever.
-            let absurd = meta.mtime > self.now.plus(self.shared.options.longest_interval);
+            let absurd = meta.mtime > self.now.plus(self.shared.limits().longest_interval);
             if meta.mtime <= self.now || absurd {
                 due.push((meta.mtime, id));
             } else {

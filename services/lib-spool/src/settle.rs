@@ -1,16 +1,11 @@
 //! The end of an attempt, the same for every consumer: what waits gets its next moment, what has waited too long fails, who is to
 //! be told is told, and the message is let go or removed.
 
-use std::time::Duration;
-
 use lib_mail::{Address, Enhanced, Status, Timestamp};
 use lib_policy::{AfterFailure, Failure, Schedule};
 
 use crate::notify::{ReportingMta, Teller, Told};
 use crate::{Claim, Ended, Error, Outcome, Queue, Spool, What};
-
-/// How long a message waits where settling it failed, as on a full disk.
-const AFTER_ERROR: Duration = Duration::from_secs(60);
 
 /// What is needed to settle an attempt.
 pub struct Settling<'a> {
@@ -65,7 +60,7 @@ impl Settling<'_> {
     /// when the attempt before it ended ([`Recipients::last_at`](crate::Recipients::last_at), asked before this one's outcomes were recorded).
     ///
     /// # Errors
-    /// The disk's. The message then waits a minute, with what could be recorded; nothing is lost.
+    /// The disk's. The message then waits ([`Spool::pause`]), with what could be recorded; nothing is lost.
     pub fn settle(&self, claim: Claim, previous: Option<Timestamp>) -> Result<Settled, Error> {
         match self.conclude(&claim, previous) {
             Ok(Conclusion { due, told, given_up }) => {
@@ -76,11 +71,18 @@ impl Settling<'_> {
                 Ok(Settled { ended, told, given_up })
             }
             Err(error) => {
-                // Where even this fails the message is due at once, and the next scan takes it.
-                let _ = claim.defer(self.now.plus(AFTER_ERROR));
+                self.postpone(claim);
                 Err(error)
             }
         }
+    }
+
+    /// Lets a message wait whose outcomes could not be recorded, and says until when. It must not be settled: what happened is not known.
+    pub fn postpone(&self, claim: Claim) -> Timestamp {
+        let until = self.now.plus(self.spool.pause());
+        // Where even this fails the message stays due, and waits for the disk to take a test.
+        let _ = claim.defer(until);
+        until
     }
 
     /// All but the end.
@@ -122,6 +124,10 @@ impl Settling<'_> {
             return Ok(Some(AfterFailure::GiveUp));
         }
         let attempts = pending.iter().map(|index| recipients.deferrals(*index)).max().unwrap_or(0);
+        if attempts == 0 {
+            // Nobody was ever attempted, as far as is known: a schedule would say at once.
+            return Ok(Some(AfterFailure::Wait { due: self.now.plus(self.spool.pause()), warn: false }));
+        }
         let failure = Failure {
             now: self.now,
             attempts: u32::try_from(attempts).unwrap_or(u32::MAX),

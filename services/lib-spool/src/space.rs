@@ -8,8 +8,6 @@ use crate::layout::{Shared, locked};
 
 /// How old the figures may be.
 const FRESH: Duration = Duration::from_secs(1);
-/// The share of the file system that stays free, in percent, in octets and in files.
-const RESERVE_PERCENT: u64 = 5;
 
 /// Room on the spool's file system against the reserve that must stay free (R1.5).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,14 +51,14 @@ pub(crate) fn space(shared: &Shared) -> io::Result<Space> {
         return Ok(space.clone());
     }
     let found = shared.root.space()?;
-    let share = |total: u64| if total == u64::MAX { 0 } else { total / 100 * RESERVE_PERCENT };
-    let limit = shared.options.size_limit;
+    let limits = shared.limits();
+    let share = |total: u64| if total == u64::MAX { 0 } else { total / 100 * u64::from(limits.reserve_percent) };
     let space = Space {
         mount: shared.mount.clone(),
         free_bytes: found.free_bytes,
-        needed_bytes: shared.options.reserve_bytes.max(share(found.total_bytes)).max(limit.saturating_add(limit / 2)),
+        needed_bytes: share(found.total_bytes).max(limits.size.saturating_add(limits.size / 2)),
         free_inodes: found.free_inodes,
-        needed_inodes: shared.options.reserve_inodes.max(share(found.total_inodes)),
+        needed_inodes: share(found.total_inodes),
     };
     *room = Some((ticks, space.clone()));
     Ok(space)

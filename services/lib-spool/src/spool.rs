@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use lib_host::{Clock, Disk};
 use lib_mail::{QueueId, Timestamp};
+use lib_policy::Schedule;
+use lib_settings::Settings;
 
 use crate::error::Doing;
 use crate::layout::{Shared, Spot};
+use crate::trouble::MOST_PAUSE;
 use crate::{
     Child, Claim, Command, Due, Effect, Error, Incoming, Listing, Listings, Place, Queue, Space, Swept, ballast, claim,
     command, family, listing, space, sweep,
@@ -23,28 +26,55 @@ pub struct Options {
     pub clock: Clock,
     /// The disk; the real one but in tests.
     pub disk: Disk,
+    /// Keep a ballast.
+    pub ballast: bool,
+    /// What a reload may change.
+    pub limits: Limits,
+}
+
+/// What [`Spool::limit`] may change while the spool is in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
     /// The largest message that is accepted, in octets.
-    pub size_limit: u64,
-    /// Octets that must stay free at least. The reserve is the largest of this, 5 % of the disk, and 1.5 × `size_limit`.
-    pub reserve_bytes: u64,
-    /// Files that must stay possible at least; else 5 % of those that fit.
-    pub reserve_inodes: u64,
+    pub size: u64,
+    /// The part of the disk, in octets and in files, that stays free where that is more than 1.5 × `size`.
+    pub reserve_percent: u32,
     /// A next attempt that lies further ahead than this is a clock's mistake and is due at once.
     pub longest_interval: Duration,
 }
 
+impl Limits {
+    /// What the settings say.
+    pub fn of(settings: &Settings) -> Limits {
+        let queue = &settings.queue;
+        let longest = Schedule::new(&queue.retry, queue.return_after, queue.warn_after).longest();
+        Limits {
+            size: settings.largest_message(),
+            reserve_percent: settings.spool.reserve_percent,
+            longest_interval: longest.max(MOST_PAUSE),
+        }
+    }
+}
+
 impl Options {
-    /// Defaults: node 0, the real disk, no reserve beyond the shares, 8 days.
+    /// Defaults: node 0, the real disk, a ballast, 5 %, 8 days.
     pub fn new(clock: Clock, size_limit: u64) -> Options {
         Options {
             node: 0,
             clock,
             disk: Disk::real(),
-            size_limit,
-            reserve_bytes: 0,
-            reserve_inodes: 0,
-            longest_interval: Duration::from_secs(8 * 24 * 3600),
+            ballast: true,
+            limits: Limits { size: size_limit, reserve_percent: 5, longest_interval: Duration::from_secs(8 * 24 * 3600) },
         }
+    }
+
+    /// What the settings say, for every program that opens the spool.
+    pub fn of(settings: &Settings, clock: Clock) -> Options {
+        // FNV-1a: no secret, only spread over the nodes of a network.
+        let spread = |hash: u32, octet: u8| (hash ^ u32::from(octet)).wrapping_mul(0x0100_0193);
+        let node = settings.hostname.key().bytes().fold(0x811c_9dc5, spread);
+        let limits = Limits::of(settings);
+        Options { node, ballast: settings.spool.ballast, limits, ..Options::new(clock, limits.size) }
     }
 }
 
@@ -58,6 +88,11 @@ impl Spool {
     /// Opens the spool in that directory, which exists; makes what is missing below it. `Layout` where it cannot be used.
     pub fn open(dir: &Path, options: Options) -> Result<Spool, Error> {
         Ok(Spool { shared: Arc::new(Shared::open(dir, options)?) })
+    }
+
+    /// New limits, from now on.
+    pub fn limit(&self, limits: Limits) {
+        self.shared.set_limits(limits);
     }
 
     /// Begins a message. Touches no disk.
@@ -79,7 +114,8 @@ impl Spool {
     }
 
     /// Takes a queued message, for this process alone. `None` where another has it, it is gone, not yet committed, or waits for
-    /// its parent.
+    /// its parent. After outcomes could not be recorded, none is given before the disk took a test; that is tried every few seconds, and
+    /// in between `None` is for all.
     pub fn claim(&self, queue: Queue, id: &QueueId) -> Result<Option<Claim>, Error> {
         claim::claim(&self.shared, queue, id)
     }
@@ -128,6 +164,16 @@ impl Spool {
     /// Room for mail, at most a second old. Cheap.
     pub fn space(&self) -> Result<Space, Error> {
         space::space(&self.shared).doing("look at the room on the disk")
+    }
+
+    /// How long to leave a message alone whose outcomes could not be recorded: a minute, and longer while the trouble lasts.
+    pub fn pause(&self) -> Duration {
+        self.shared.trouble.pause(self.shared.options.clock.ticks())
+    }
+
+    /// Whether outcomes could not be recorded, and the disk has taken none since: nothing is attempted.
+    pub fn in_trouble(&self) -> bool {
+        self.shared.trouble.is_there()
     }
 
     /// Gives up the ballast, so that on a full disk delivery and removal go on. `false` where it was already given up. The spool does

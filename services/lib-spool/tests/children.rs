@@ -4,8 +4,8 @@
 mod common;
 
 use common::{open, outcome, put, to};
-use lib_host::{Purpose, SimDisk};
-use lib_spool::{Child, Claim, Queue, Spool, What};
+use lib_host::{Access, Disk, Purpose, SimDisk};
+use lib_spool::{Child, Claim, Command, Queue, Spool, What};
 
 fn claim(spool: &Spool, queue: Queue, recipients: &[&str]) -> Claim {
     let id = put(spool, b"parent", to(queue, recipients)).unwrap();
@@ -102,4 +102,51 @@ fn the_other_file_of_a_parent_does_not_bind_its_child() {
     parent.finish().unwrap();
     assert!(spool.claim(Queue::Local, &both).unwrap().is_some(), "the other file waits on");
     assert!(spool.claim(Queue::Local, &child).unwrap().is_some());
+}
+
+/// A parent whose process died before it named its child.
+fn orphaned() -> (SimDisk, lib_mail::QueueId, lib_mail::QueueId) {
+    let disk = SimDisk::new();
+    let spool = open(&disk);
+    let parent = claim(&spool, Queue::Relay, &["a@b.example"]);
+    parent.record(&[(0, outcome(What::Failed))]).unwrap();
+    let child = tell(&spool, &parent);
+    (disk.kill(), parent.id(), child)
+}
+
+#[test]
+fn a_child_does_not_go_out_while_its_parent_is_released_from_hold() {
+    let now = std::time::Duration::ZERO;
+    for _ in 0..100 {
+        let (disk, id, child) = orphaned();
+        let spool = open(&disk);
+        spool.command(&id, Command::Hold, now).unwrap();
+        let releasing = std::thread::spawn({
+            let spool = spool.clone();
+            move || spool.command(&id, Command::Release, now).unwrap()
+        });
+        assert!(spool.claim(Queue::Local, &child).unwrap().is_none());
+        releasing.join().unwrap();
+    }
+}
+
+#[test]
+fn a_parent_is_looked_for_in_its_queue_once_more() {
+    let (disk, parent, child) = orphaned();
+    let spool = open(&disk);
+    spool.command(&parent, Command::Delete, std::time::Duration::ZERO).unwrap();
+    let disk = disk.kill();
+    let spool = open(&disk);
+    assert!(spool.claim(Queue::Local, &child).unwrap().is_some(), "the parent is gone");
+    let looks = disk.trace().iter().filter(|call| call.starts_with("open") && call.ends_with(parent.as_str())).count();
+    assert_eq!(looks, 3);
+}
+
+#[test]
+fn a_parent_of_a_newer_format_binds_its_child() {
+    let (disk, parent, child) = orphaned();
+    let spool = open(&disk);
+    let dir = Disk::from(&disk).dir(format!("/spool/relay/{}", parent.shard())).unwrap();
+    dir.open(parent.as_str(), Access::Write).unwrap().write_at(b"bongsu2 ", 0).unwrap();
+    assert!(spool.claim(Queue::Local, &child).unwrap().is_none());
 }

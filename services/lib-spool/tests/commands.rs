@@ -3,9 +3,10 @@
 
 mod common;
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
-use common::{START, due, message, open, outcome, put, to, to_both};
+use common::{START, due, message, open, outcome, paths, put, to, to_both};
 use lib_host::SimDisk;
 use lib_mail::QueueId;
 use lib_spool::{Command, Commit, Done, Ended, Place, Queue, Spool, What};
@@ -135,4 +136,102 @@ fn the_next_claim_obeys_what_the_dead_owner_did_not() {
         assert_eq!(spool.show(&id).unwrap().first().map(|listing| listing.place), there);
         assert_eq!(disk.locks(), 0);
     }
+}
+
+/// Waits until the file holds so many orders.
+fn wait_for_orders(disk: &SimDisk, count: usize) {
+    let orders =
+        || disk.files().iter().map(|(_, octets)| octets.windows(6).filter(|word| word == b" want ").count()).sum::<usize>();
+    while orders() < count {
+        std::thread::yield_now();
+    }
+}
+
+/// One call fails while the owner obeys: nobody reads that it was deleted or held before it was.
+#[test]
+fn delete_never_says_deleted_of_a_message_that_goes_out() {
+    for command in [Command::Delete, Command::Hold] {
+        for nth in 0.. {
+            let disk = SimDisk::new();
+            let spool = open(&disk);
+            let id = put(&spool, b"x", to(Queue::Local, &["a@b.example"])).unwrap();
+            let claim = spool.claim(Queue::Local, &id).unwrap().unwrap();
+            assert_eq!(done(&spool, &id, command, NOW), [(Queue::Local, Place::Queued, Done::Asked)]);
+            let before = disk.calls();
+            disk.fail_after(nth, ErrorKind::Other);
+            let _ = claim.defer(START);
+            if disk.calls() - before <= nth {
+                break;
+            }
+            for disk in [disk.kill(), disk.power_cut(0), disk.power_cut(1)] {
+                for (path, octets) in disk.files().iter().filter(|(path, _)| !path.ends_with("ballast")) {
+                    let says = |effect: &str| String::from_utf8_lossy(octets).contains(effect);
+                    assert!(!says(" deleted "), "{nth}: {path}");
+                    assert!(!says(" held ") || path.starts_with("/spool/hold/"), "{nth}: {path}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn who_asks_finds_the_message_that_its_owner_put_on_hold_meanwhile() {
+    for (command, place, told, left) in [
+        (Command::Hold, Place::Queued, Done::Held, 1),
+        (Command::Delete, Place::Queued, Done::Deleted, 0),
+        (Command::Retry, Place::Held, Done::Unfit, 1),
+    ] {
+        let disk = SimDisk::new();
+        let spool = open(&disk);
+        let id = put(&spool, b"x", to(Queue::Local, &["a@b.example"])).unwrap();
+        let claim = spool.claim(Queue::Local, &id).unwrap().unwrap();
+        let waiting = std::thread::spawn({
+            let spool = spool.clone();
+            move || done(&spool, &id, command, PATIENT)
+        });
+        wait_for_orders(&disk, 1);
+        claim.hold().unwrap();
+        assert_eq!(waiting.join().unwrap(), [(Queue::Local, place, told)], "{command:?}");
+        assert_eq!(paths(&disk).len(), left, "{command:?}");
+        assert_eq!(disk.locks(), 0);
+    }
+}
+
+/// The look at its queue comes before the move, the look at `hold/` behind it.
+#[test]
+fn a_command_does_not_call_a_message_unknown_while_it_is_released() {
+    for _ in 0..100 {
+        let spool = open(&SimDisk::new());
+        let id = put(&spool, b"x", Commit { held: true, ..to(Queue::Local, &["a@b.example"]) }).unwrap();
+        let releasing = std::thread::spawn({
+            let spool = spool.clone();
+            move || done(&spool, &id, Command::Release, PATIENT)
+        });
+        assert_ne!(done(&spool, &id, Command::Bounce, PATIENT), [], "unknown");
+        assert_ne!(releasing.join().unwrap(), [], "unknown");
+    }
+}
+
+#[test]
+fn a_message_is_looked_for_in_its_queue_once_more() {
+    let disk = SimDisk::new();
+    let spool = open(&disk);
+    let id = spool.begin().id();
+    assert_eq!(done(&spool, &id, Command::Retry, NOW), []);
+    let looks = disk.trace().iter().filter(|call| call.starts_with("open") && call.ends_with(id.as_str())).count();
+    assert_eq!(looks, Queue::ALL.len() * (Place::ALL.len() + 1));
+}
+
+#[test]
+fn orders_without_end_do_not_fill_the_history() {
+    let disk = SimDisk::new();
+    let spool = open(&disk);
+    let id = put(&spool, b"x", Commit { held: true, ..to(Queue::Local, &["a@b.example"]) }).unwrap();
+    let len = || disk.files().iter().map(|(_, octets)| octets.len()).max();
+    done(&spool, &id, Command::Bounce, NOW);
+    let first = len();
+    for _ in 0..10 {
+        assert_eq!(done(&spool, &id, Command::Bounce, NOW), [(Queue::Local, Place::Queued, Done::WillBounce)]);
+    }
+    assert_eq!(len(), first);
 }

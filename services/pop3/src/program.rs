@@ -45,7 +45,7 @@ fn begin(mut role: Role) -> io::Result<()> {
         mailboxes,
         auth: AuthClient::new(role.data.join(SOCKET)),
         recorder: recorder.clone(),
-        clock: clock(&role)?,
+        clock: Clock::open(role.clock_file().as_deref())?,
         certificates: certificates.clone(),
     };
     let service = Pop3::new(surroundings, &role.settings);
@@ -88,10 +88,4 @@ async fn orders(line: &mut Line, service: &Pop3, certificates: &Certificates, ga
             },
         }
     }
-}
-
-/// The clock of events; a clock file is named relative to the configuration.
-fn clock(role: &Role) -> io::Result<Clock> {
-    let base = role.config.as_deref().unwrap_or(&role.data);
-    role.settings.testing.clock.as_ref().map_or_else(|| Ok(Clock::system()), |file| Clock::from_file(&base.join(file)))
 }

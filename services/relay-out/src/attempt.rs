@@ -55,26 +55,29 @@ async fn run(shared: &Arc<Shared>, terms: &Arc<Terms>, id: QueueId) -> Result<Ne
     });
     let Some(opened) = opened.await? else { return Ok(Next::Gone) };
     let Opened { claim, message, previous } = opened;
-    let Some(message) = message else { return settle(shared, terms, claim, None, Vec::new(), previous).await };
+    let Some(message) = message else { return settle(shared, terms, claim, Vec::new(), previous).await };
     let message = Arc::new(message);
     let pending = claim.pending();
     let last = if message.found.hops > terms.hop_limit {
-        all(&pending, &too_many_hops(message.found.hops, shared.clock.now()))
+        let fates = all(&pending, &too_many_hops(message.found.hops, shared.clock.now()));
+        tell_events(shared, &message, &fates);
+        fates
     } else {
-        deliver_all(shared, terms, &claim, &message, &pending).await?
+        deliver_all(shared, terms, &claim, &message, &pending).await
     };
-    settle(shared, terms, claim, Some(message), last, previous).await
+    drop(message);
+    settle(shared, terms, claim, last, previous).await
 }
 
-/// Serves the destinations, some at one time. What each came to is recorded at once, but for the last fates: they are given back, to be
-/// recorded with the end of the message.
+/// Serves the destinations, some at one time. What each came to is told and recorded at once, but for the last fates: they are given back, to
+/// be recorded with the end of the message. So are those that could not be recorded, and then no further destination is begun.
 async fn deliver_all(
     shared: &Arc<Shared>,
     terms: &Arc<Terms>,
     claim: &Arc<Claim>,
     message: &Arc<Message>,
     pending: &[usize],
-) -> Result<Vec<Fate>, Error> {
+) -> Vec<Fate> {
     let mut waiting = groups(&message.envelope.recipients, pending, terms).into_iter();
     let mut running = JoinSet::new();
     let mut unanswered: HashSet<usize> = pending.iter().copied().collect();
@@ -87,19 +90,28 @@ async fn deliver_all(
         }
         let Some(ended) = running.join_next().await else { break };
         let fates = ended.unwrap_or_default();
+        tell_events(shared, message, &fates);
         for fate in &fates {
             unanswered.remove(&fate.index);
         }
+        last.extend(fates);
         if running.is_empty() && waiting.len() == 0 {
-            last = fates;
-        } else {
-            record(shared, claim, message, fates).await?;
+            continue;
+        }
+        match record(claim, last.clone()).await {
+            Ok(()) => last.clear(),
+            Err(error) => {
+                shared.warn(Some(message.id), "spool", error.to_string());
+                waiting = Vec::new().into_iter();
+            }
         }
     }
     // Whoever got no answer by a fault of ours waits as after any failed attempt.
     let unanswered: Vec<usize> = unanswered.into_iter().collect();
-    last.extend(all(&unanswered, &broken_off(shared.clock.now())));
-    Ok(last)
+    let broken = all(&unanswered, &broken_off(shared.clock.now()));
+    tell_events(shared, message, &broken);
+    last.extend(broken);
+    last
 }
 
 /// A claimed message, read once.
@@ -153,8 +165,7 @@ fn too_many_hops(hops: u32, now: Timestamp) -> Status {
 }
 
 /// Records fates while others are still in work, and makes them durable: the shorter this takes, the fewer duplicates a crash makes.
-async fn record(shared: &Arc<Shared>, claim: &Arc<Claim>, message: &Arc<Message>, fates: Vec<Fate>) -> Result<(), Error> {
-    tell_events(shared, message, &fates);
+async fn record(claim: &Arc<Claim>, fates: Vec<Fate>) -> Result<(), Error> {
     let claim = claim.clone();
     blocking(move || {
         claim.record(&outcomes(&claim, &fates))?;
@@ -186,15 +197,11 @@ async fn settle(
     shared: &Arc<Shared>,
     terms: &Arc<Terms>,
     claim: Arc<Claim>,
-    message: Option<Arc<Message>>,
     last: Vec<Fate>,
     previous: Option<Timestamp>,
 ) -> Result<Next, Error> {
     let id = claim.id();
     let about = About { arrived: claim.envelope().arrived, size: claim.message_len(), to: addresses(&claim) };
-    if let Some(message) = message {
-        tell_events(shared, &message, &last);
-    }
     let settled = blocking({
         let (shared, terms) = (shared.clone(), terms.clone());
         move || conclude(&shared, &terms, claim, &last, previous)
@@ -226,8 +233,12 @@ fn conclude(
         queue_of: &|address| shared.queue_of(address, terms),
         now: shared.clock.now(),
     };
-    let settled = settling.settle(claim, previous);
-    recorded.and(settled)
+    if let Err(error) = recorded {
+        // Whoever was relayed would be given up, or warned of, as if nothing had happened.
+        settling.postpone(claim);
+        return Err(error);
+    }
+    settling.settle(claim, previous)
 }
 
 /// What events say of a message that may be gone by then.

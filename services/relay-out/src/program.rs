@@ -1,6 +1,5 @@
 //! From a role to a running program.
 
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +11,6 @@ use lib_net::dns::Dns;
 use lib_net::recorder::Recorder;
 use lib_net::runtime;
 use lib_net::wake::{Consumer, Receiver, Waker};
-use lib_settings::Settings;
 use lib_spool::{Options, Spool};
 
 use crate::dial::Dialer;
@@ -57,11 +55,10 @@ fn begin(mut role: Role) -> Result<(), String> {
 fn open(role: &Role, recorder: Recorder) -> Result<Shared, String> {
     let settings = &role.settings;
     let base = role.config.as_deref().unwrap_or(&role.data);
-    let clock = open_clock(settings, base)?;
+    let clock = Clock::open(role.clock_file().as_deref()).map_err(|error| error.to_string())?;
     let terms = Terms::new(settings, &role.secrets);
-    let options =
-        Options { longest_interval: terms.schedule.longest(), ..Options::new(clock.clone(), settings.largest_message()) };
-    let spool = Spool::open(&role.data.join("spool"), options).map_err(|error| error.to_string())?;
+    let spool =
+        Spool::open(&role.data.join("spool"), Options::of(settings, clock.clone())).map_err(|error| error.to_string())?;
     let dns = Dns::new(&settings.relay.nameservers, DNS_TIMEOUT)
         .map_err(|error| format!("{error}; name the servers in relay.nameservers"))?;
     Ok(Shared {
@@ -75,11 +72,4 @@ fn open(role: &Role, recorder: Recorder) -> Result<Shared, String> {
         terms: ArcSwap::from_pointee(terms),
         clock,
     })
-}
-
-fn open_clock(settings: &Settings, base: &Path) -> Result<Clock, String> {
-    match &settings.testing.clock {
-        None => Ok(Clock::system()),
-        Some(file) => Clock::from_file(&base.join(file)).map_err(|error| format!("testing.clock {}: {error}", file.display())),
-    }
 }

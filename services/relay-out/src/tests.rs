@@ -23,6 +23,7 @@ mod queue;
 mod scripted;
 mod servers;
 mod tls;
+mod trouble;
 
 pub(crate) use scripted::Scripted;
 
@@ -33,7 +34,8 @@ pub(crate) const MESSAGE: &[u8] = b"From: a@example.net\r\nSubject: hello\r\n\r\
 pub(crate) struct Node {
     pub(crate) shared: Arc<Shared>,
     pub(crate) clock: Clock,
-    _dir: tempfile::TempDir,
+    pub(crate) disk: SimDisk,
+    dir: tempfile::TempDir,
 }
 
 pub(crate) fn settings(port: u16) -> Settings {
@@ -51,7 +53,8 @@ impl Node {
     pub(crate) fn new(settings: &Settings) -> Node {
         let dir = tempfile::tempdir().unwrap();
         let clock = Clock::manual(START);
-        let options = Options { disk: Disk::from(&SimDisk::new()), ..Options::new(clock.clone(), 1_000_000) };
+        let disk = SimDisk::new();
+        let options = Options { disk: Disk::from(&disk), ..Options::new(clock.clone(), 1_000_000) };
         let spool = Spool::open(&dir.path().join("spool"), options).unwrap();
         let nobody: SocketAddr = "127.0.0.1:9".parse().unwrap();
         let terms = Terms::new(settings, &Secrets::default());
@@ -66,7 +69,12 @@ impl Node {
             limits: Limits::new(settings.relay.concurrency),
             terms: ArcSwap::from_pointee(terms),
         };
-        Node { shared: Arc::new(shared), clock, _dir: dir }
+        Node { shared: Arc::new(shared), clock, disk, dir }
+    }
+
+    /// The spool on the simulated disk.
+    pub(crate) fn spool_dir(&self) -> std::path::PathBuf {
+        self.dir.path().join("spool")
     }
 
     pub(crate) fn submit(&self, recipients: &[&str], message: &[u8]) -> QueueId {

@@ -20,8 +20,7 @@ use lib_net::serve::serve;
 use lib_net::tls::Certificates;
 use lib_net::wake::Waker;
 use lib_record::{Event, RoleName, What};
-use lib_settings::Settings;
-use lib_spool::{Options, Spool};
+use lib_spool::{Limits, Options, Spool};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::etrn::Runs;
@@ -90,8 +89,9 @@ fn start(mut role: Role, recorder: &Recorder) -> Result<(), String> {
 
 fn open(role: &Role, recorder: &Recorder) -> Result<Shared, String> {
     let settings = &role.settings;
-    let clock = open_clock(settings)?;
-    let spool = Spool::open(&role.data.join("spool"), options(settings, clock.clone())).map_err(|error| error.to_string())?;
+    let clock = Clock::open(role.clock_file().as_deref()).map_err(|error| error.to_string())?;
+    let options = Options::of(settings, clock.clone());
+    let spool = Spool::open(&role.data.join("spool"), options).map_err(|error| error.to_string())?;
     Ok(Shared {
         role: RoleName::from(role.name),
         spool,
@@ -104,20 +104,6 @@ fn open(role: &Role, recorder: &Recorder) -> Result<Shared, String> {
         rules: ArcSwap::from_pointee(Rules::new(settings.clone())),
         maps: ArcSwap::from_pointee(Maps::default()),
     })
-}
-
-fn open_clock(settings: &Settings) -> Result<Clock, String> {
-    match &settings.testing.clock {
-        None => Ok(Clock::system()),
-        Some(path) => Clock::from_file(path).map_err(|error| format!("testing.clock {}: {error}", path.display())),
-    }
-}
-
-fn options(settings: &Settings, clock: Clock) -> Options {
-    // FNV-1a: no secret, only spread over the nodes of a network.
-    let spread = |hash: u32, octet: u8| (hash ^ u32::from(octet)).wrapping_mul(0x0100_0193);
-    let node = settings.hostname.key().bytes().fold(0x811c_9dc5, spread);
-    Options { node, ..Options::new(clock, settings.largest_message()) }
 }
 
 struct Program {
@@ -155,6 +141,7 @@ impl Program {
             return;
         }
         self.files = MapFiles::new(&new.settings, self.config.as_deref(), &self.data);
+        self.shared.spool.limit(Limits::of(&new.settings));
         let rules = Rules::new(new.settings);
         self.gate.set_limits(rules.limits());
         self.shared.rules.store(Arc::new(rules));

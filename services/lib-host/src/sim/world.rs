@@ -60,6 +60,8 @@ pub(crate) struct World {
     pub(crate) cut: Option<u64>,
     pub(crate) was_cut: bool,
     pub(crate) failures: BTreeMap<u64, ErrorKind>,
+    /// The next call of that name fails.
+    pub(crate) next_failure: Option<(&'static str, ErrorKind)>,
     pub(crate) skipped: Vec<Purpose>,
     pub(crate) syncs: BTreeMap<Purpose, u64>,
     pub(crate) names_follow: bool,
@@ -81,6 +83,7 @@ impl World {
             cut: None,
             was_cut: false,
             failures: BTreeMap::new(),
+            next_failure: None,
             skipped: Vec::new(),
             syncs: BTreeMap::new(),
             names_follow: true,
@@ -97,7 +100,8 @@ impl World {
         let nth = self.calls;
         self.calls += 1;
         self.trace.push((what, name.to_owned()));
-        self.failures.remove(&nth).map_or(Ok(()), |kind| Err(kind.into()))
+        let named = self.next_failure.take_if(|(of, _)| *of == what).map(|(_, kind)| kind);
+        self.failures.remove(&nth).or(named).map_or(Ok(()), |kind| Err(kind.into()))
     }
 
     /// The inode of an absolute path's directory, made durable where it is missing: it was there before the test began.

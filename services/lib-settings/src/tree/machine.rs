@@ -1,6 +1,6 @@
 //! What the node does on its machine: disk, log, users, and the hooks of tests.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::declare::{choice, group};
@@ -65,6 +65,11 @@ group! {
 }
 
 impl Testing {
+    /// The clock's file; one that is not absolute lies in the directory of the configuration, or where there is none, of the data.
+    pub fn clock_file(&self, config: Option<&Path>, data: &Path) -> Option<PathBuf> {
+        self.clock.as_ref().map(|file| config.unwrap_or(data).join(file))
+    }
+
     /// The test settings in force, to be said loudly at start; empty on a real node.
     pub fn in_force(&self) -> Vec<String> {
         self.clock.iter().map(|path| format!("testing.clock = {}", path.display())).collect()

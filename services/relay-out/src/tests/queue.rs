@@ -12,14 +12,14 @@ use crate::scheduler::Scheduler;
 /// How long something may take that should happen at once.
 const SOON: Duration = Duration::from_secs(10);
 
-struct Running {
+pub(crate) struct Running {
     supervisor: UnixStream,
     wakes: UnixDatagram,
     scheduler: tokio::task::JoinHandle<()>,
 }
 
 /// Runs the scheduler of a node as the program does.
-fn run(node: &Node, settings: Settings) -> Running {
+pub(crate) fn run(node: &Node, settings: Settings) -> Running {
     let (supervisor, line) = UnixStream::pair().unwrap();
     let start = Start {
         role: RoleName::RelayOut,
@@ -40,18 +40,18 @@ fn run(node: &Node, settings: Settings) -> Running {
 }
 
 impl Running {
-    fn wake(&self, wake: &Wake) {
+    pub(crate) fn wake(&self, wake: &Wake) {
         self.wakes.send(wake.to_string().as_bytes()).unwrap();
     }
 
     /// The order to drain is obeyed, and the process would end.
-    async fn drain(self) {
+    pub(crate) async fn drain(self) {
         send_frame(&self.supervisor, &ToRole::Drain, &[]).unwrap();
         tokio::time::timeout(SOON, self.scheduler).await.unwrap().unwrap();
     }
 }
 
-async fn wait_until(what: &str, true_now: impl Fn() -> bool) {
+pub(crate) async fn wait_until(what: &str, true_now: impl Fn() -> bool) {
     let begun = Instant::now();
     while !true_now() {
         assert!(begun.elapsed() < SOON, "{what} did not happen");
