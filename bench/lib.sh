@@ -1,7 +1,7 @@
 # Shared by every bench script. Source it; do not run it.
 BENCH=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 BUILD=${BUILD:-${TMPDIR:-/tmp}/mail-bench}   # the load programs are built there
-BIN=${BIN:-$BUILD/release}
+BIN=${BIN:-$BUILD/x86_64-unknown-linux-gnu/release}
 export WORK=${WORK:-/tmp/perf/fs}    # spool, maildirs: a file system as in production (journalled ext4)
 export WORK0=${WORK0:-/tmp/perf}     # unpacked peers
 mkdir -p "$WORK" "$WORK/mail"

@@ -1,6 +1,6 @@
 # bongsu plug. Modes: accept (queued for relay, the outbound switch off), maildir (delivered), default (POP3).
 # It runs with the settings that `bongsu init` writes; added are only what the bench is about: its ports, its domain, and that the load's
-# address is exempt from the limits for one address. env: BONGSU the binary (built in release where unset), B_EXTRA more settings.
+# address is exempt from the limits for one address. env: BONGSU the binary (built in release where unset).
 SMTP_PORT=${SMTP_PORT:-21026}; POP_PORT=${POP_PORT:-21111}; CG=bongsu; BGD=$WORK/bongsu
 POPBASE=${POPBASE:-$WORK/mail/pop}
 MAILDIR_PATTERN="$BGD/data/mail/perf.test/user%d/Maildir/new"
@@ -24,21 +24,12 @@ srv_start() {
   local mode=$1 u
   bg_accounts || return 1
   if [ ! -d "$BGD/data" ]; then mkdir -p "$BGD"; cp -a "$WORK/bongsu-accounts/etc" "$WORK/bongsu-accounts/data" "$BGD/"; fi
-  sed -i '/^# bench:/,$d' "$BGD/etc/bongsu.toml"
-  python3 - "$BGD/etc/bongsu.toml" "$mode" "$SMTP_PORT" "$POP_PORT" "$B_EXTRA" <<'P'
-import re, sys
-path, mode, smtp, pop, extra = sys.argv[1:]
-text = open(path).read()
-# what init wrote stays, but for the listeners
-text = re.sub(r'(?ms)^\[\[listen\]\].*?(?=^\[(?!\[listen)|\Z)', '', text)
-head = '# bench\nexempt_networks = ["127.0.0.0/8"]\n' + extra.replace(';', '\n') + '\n'
-if mode == 'accept':
-    head += 'relay.enabled = false\nsmtp.relay_networks = ["127.0.0.0/8"]\n'
-text = head + re.sub(r'(?ms)^# bench\n.*?\n# end of bench\n', '', text).join(['# end of bench\n', ''])
-for name, port, role in [('mx', smtp, 'mx'), ('pop3', pop, 'pop3')]:
-    text += f'\n[[listen]]\nname = "{name}"\naddress = "127.0.0.1"\nport = {port}\nrole = "{role}"\ntls = "starttls"\n'
-open(path, 'w').write(text)
-P
+  # The settings file is the one that init wrote; the listeners stand behind it, all else comes by the environment.
+  cp "$WORK/bongsu-accounts/etc/bongsu.toml" "$BGD/etc/bongsu.toml"
+  printf '\n[[listen]]\nname = "%s"\naddress = "127.0.0.1"\nport = %s\nrole = "%s"\ntls = "starttls"\n' mx "$SMTP_PORT" mx pop3 "$POP_PORT" pop3 >> "$BGD/etc/bongsu.toml"
+  export BONGSU_EXEMPT_NETWORKS='["127.0.0.0/8"]'
+  unset BONGSU_RELAY__ENABLED BONGSU_SMTP__RELAY_NETWORKS
+  if [ "$mode" = accept ]; then export BONGSU_RELAY__ENABLED=false BONGSU_SMTP__RELAY_NETWORKS='["127.0.0.0/8"]'; fi
   if [ "$mode" = default ] || [ "$mode" = fast ]; then
     mkdir -p "$BGD/data/mail/perf.test"
     for u in "$POPBASE"/*; do
@@ -46,7 +37,7 @@ P
     done
     chown -R "$(id -u):$(id -g)" "$BGD/data/mail"
   fi
-  cg_run $CG "$BONGSU" up --config "$BGD/etc/bongsu.toml" --data "$BGD/data" > "$BGD/log" 2>&1 &
+  cg_run $CG env -u BONGSU "$BONGSU" up --config "$BGD/etc/bongsu.toml" --data "$BGD/data" > "$BGD/log" 2>&1 &
   disown
   wait_port $SMTP_PORT && wait_port $POP_PORT
 }

@@ -1,15 +1,28 @@
-//! The datagrams by which one program tells another that there is work. A lost one costs a moment: the consumers rescan anyway, so
-//! errors of the sender are ignored.
+//! The datagrams by which one program tells another that there is work. A lost one costs a moment: the consumers rescan anyway.
+//!
+//! The kernel holds only a few datagrams for a socket (ten, as shipped), so a burst of commits would lose most. A thread for each
+//! consumer therefore waits for room and puts all ids that have come meanwhile into one datagram; where even its list is full, the
+//! consumer is told to look for itself.
 
 use std::fmt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::Duration;
 
 use lib_mail::{Domain, QueueId};
 
-/// Datagrams longer than this are no wake: `below ` and the longest domain.
-const MAX_DATAGRAM: usize = 512;
+/// Datagrams longer than this are no wake.
+const MAX_DATAGRAM: usize = 4096;
+/// Ids in one datagram: `new` and a space and 20 characters for each.
+const MAX_IDS: usize = 150;
+/// Wakes that wait for room; beyond them the consumer is told to look.
+const MAX_WAITING: usize = 4096;
+/// A consumer that reads nothing for so long is told again.
+const PATIENCE: Duration = Duration::from_secs(1);
+const STACK: usize = 64 * 1024;
 
 /// What the consumer of a queue is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +33,8 @@ pub enum Wake {
     Flush(Domain),
     /// Try what waits for this domain and for the names below it now (ETRN).
     Below(Domain),
+    /// Look for what is due: there were more wakes than could be told.
+    Look,
     /// Try everything now (`queue run`).
     Run,
 }
@@ -30,22 +45,27 @@ impl fmt::Display for Wake {
             Wake::New(id) => write!(f, "new {id}"),
             Wake::Flush(domain) => write!(f, "flush {domain}"),
             Wake::Below(domain) => write!(f, "below {domain}"),
+            Wake::Look => f.write_str("look"),
             Wake::Run => f.write_str("run"),
         }
     }
 }
 
 impl Wake {
-    /// Reads a datagram; `None` where it is none of ours.
-    pub fn parse(datagram: &[u8]) -> Option<Wake> {
-        let text = std::str::from_utf8(datagram).ok()?;
-        match text.split_once(' ') {
-            None => (text == "run").then_some(Wake::Run),
-            Some(("new", id)) => id.parse().ok().map(Wake::New),
+    /// Reads a datagram; nothing where it is none of ours. `new` may name several ids.
+    pub fn parse(datagram: &[u8]) -> Vec<Wake> {
+        let Ok(text) = std::str::from_utf8(datagram) else { return Vec::new() };
+        let one = match text.split_once(' ') {
+            None if text == "run" => Some(Wake::Run),
+            None if text == "look" => Some(Wake::Look),
+            Some(("new", ids)) => {
+                return ids.split(' ').filter_map(|id| id.parse().ok()).map(Wake::New).take(MAX_IDS).collect();
+            }
             Some(("flush", domain)) => domain.parse().ok().map(Wake::Flush),
             Some(("below", domain)) => domain.parse().ok().map(Wake::Below),
-            Some(_) => None,
-        }
+            _ => None,
+        };
+        one.into_iter().collect()
     }
 }
 
@@ -72,29 +92,81 @@ impl Consumer {
 /// Sends wakes; cheap to clone, callable from any thread, never blocks.
 #[derive(Debug, Clone)]
 pub struct Waker {
-    socket: Option<Arc<UnixDatagram>>,
-    local: PathBuf,
-    relay: PathBuf,
+    local: Mouth,
+    relay: Mouth,
+}
+
+/// The way to one consumer.
+#[derive(Debug, Clone)]
+struct Mouth {
+    waiting: SyncSender<Wake>,
+    overflown: Arc<AtomicBool>,
 }
 
 impl Waker {
-    /// To the consumers whose sockets lie in `run`. Where no socket can be made, wakes are lost and the consumers' rescans remain.
+    /// To the consumers whose sockets lie in `run`. Where no socket or thread can be made, wakes are lost and the consumers' rescans
+    /// remain.
     pub fn new(run: &Path) -> Waker {
-        let socket = UnixDatagram::unbound().and_then(|socket| socket.set_nonblocking(true).map(|()| socket)).ok();
-        let path = |consumer: Consumer| run.join(consumer.socket_name());
-        Waker { socket: socket.map(Arc::new), local: path(Consumer::Local), relay: path(Consumer::Relay) }
+        let mouth = |consumer: Consumer| Mouth::open(run.join(consumer.socket_name()));
+        Waker { local: mouth(Consumer::Local), relay: mouth(Consumer::Relay) }
     }
 
-    /// Sends `wake` to `consumer`; a consumer that is down or slow does not hear it.
+    /// Sends `wake` to `consumer`, soon; a consumer that is down does not hear it.
     pub fn send(&self, consumer: Consumer, wake: &Wake) {
-        let path = match consumer {
+        let mouth = match consumer {
             Consumer::Local => &self.local,
             Consumer::Relay => &self.relay,
         };
-        if let Some(socket) = &self.socket {
-            let _ = socket.send_to(wake.to_string().as_bytes(), path);
+        if mouth.waiting.try_send(wake.clone()).is_err() {
+            mouth.overflown.store(true, Ordering::Relaxed);
         }
     }
+}
+
+impl Mouth {
+    fn open(path: PathBuf) -> Mouth {
+        let (waiting, wakes) = sync_channel(MAX_WAITING);
+        let overflown = Arc::new(AtomicBool::new(false));
+        if let Ok(socket) = UnixDatagram::unbound().and_then(|socket| socket.set_write_timeout(Some(PATIENCE)).map(|()| socket))
+        {
+            let overflown = Arc::clone(&overflown);
+            let tell = move || tell(&socket, &path, &wakes, &overflown);
+            // Without the thread the receiving end is gone, and sending does nothing.
+            let _ = std::thread::Builder::new().name("wake".into()).stack_size(STACK).spawn(tell);
+        }
+        Mouth { waiting, overflown }
+    }
+}
+
+/// Passes wakes on until every sender is gone.
+fn tell(socket: &UnixDatagram, path: &Path, wakes: &std::sync::mpsc::Receiver<Wake>, overflown: &AtomicBool) {
+    let mut behind: Option<Wake> = None;
+    while let Some(first) = behind.take().or_else(|| wakes.recv().ok()) {
+        let mut text = first.to_string();
+        if matches!(first, Wake::New(_)) {
+            for _ in 1..MAX_IDS {
+                match wakes.try_recv() {
+                    Ok(Wake::New(id)) => {
+                        text.push(' ');
+                        text.push_str(id.as_str());
+                    }
+                    Ok(other) => {
+                        behind = Some(other);
+                        break;
+                    }
+                    Err(_) => break,
+                }
+            }
+        }
+        if !passed(socket, path, text.as_bytes()) || overflown.swap(false, Ordering::Relaxed) {
+            passed(socket, path, Wake::Look.to_string().as_bytes());
+        }
+    }
+}
+
+/// Whether the datagram lies in the consumer's socket.
+fn passed(socket: &UnixDatagram, path: &Path, datagram: &[u8]) -> bool {
+    socket.send_to(datagram, path).is_ok()
 }
 
 /// The consumer's end, bound by the supervisor and passed to it.
@@ -134,13 +206,15 @@ mod tests {
     fn datagrams_are_read_as_written() {
         let id = QueueId::new(lib_mail::Timestamp(5), 1, 2);
         let domain = || "example.net".parse().unwrap();
-        for wake in [Wake::New(id), Wake::Flush(domain()), Wake::Below(domain()), Wake::Run] {
-            assert_eq!(Wake::parse(wake.to_string().as_bytes()), Some(wake));
+        for wake in [Wake::New(id), Wake::Flush(domain()), Wake::Below(domain()), Wake::Look, Wake::Run] {
+            assert_eq!(Wake::parse(wake.to_string().as_bytes()), [wake]);
         }
         for bad in ["", "run ", "new", "new x", "flush a b", "below", "stop", "new \u{0}"] {
-            assert_eq!(Wake::parse(bad.as_bytes()), None, "{bad}");
+            assert_eq!(Wake::parse(bad.as_bytes()), [], "{bad}");
         }
-        assert_eq!(Wake::parse(b"\xff\xfe"), None);
+        assert_eq!(Wake::parse(b"\xff\xfe"), []);
+        let other = QueueId::new(lib_mail::Timestamp(5), 1, 3);
+        assert_eq!(Wake::parse(format!("new {id} x {other}").as_bytes()), [Wake::New(id), Wake::New(other)]);
     }
 
     #[tokio::test]
@@ -153,6 +227,24 @@ mod tests {
         waker.send(Consumer::Local, &Wake::Run);
         let id = QueueId::new(lib_mail::Timestamp(5), 1, 2);
         waker.send(Consumer::Local, &Wake::New(id));
-        assert_eq!(receiver.receive(10).await.unwrap(), [Wake::Run, Wake::New(id)]);
+        let mut heard = Vec::new();
+        while heard.len() < 2 {
+            heard.extend(receiver.receive(10).await.unwrap());
+        }
+        assert_eq!(heard, [Wake::Run, Wake::New(id)]);
+    }
+
+    #[tokio::test]
+    async fn a_burst_beyond_what_the_kernel_holds_is_heard_whole() {
+        let run = tempfile::tempdir().unwrap();
+        let receiver = Receiver::new(UnixDatagram::bind(run.path().join("wake-local")).unwrap()).unwrap();
+        let waker = Waker::new(run.path());
+        let ids: Vec<QueueId> = (0..3000).map(|serial| QueueId::new(lib_mail::Timestamp(5), 1, serial)).collect();
+        ids.iter().for_each(|id| waker.send(Consumer::Local, &Wake::New(*id)));
+        let mut heard = Vec::new();
+        while heard.len() < ids.len() {
+            heard.extend(receiver.receive(100_000).await.unwrap());
+        }
+        assert_eq!(heard, ids.into_iter().map(Wake::New).collect::<Vec<_>>());
     }
 }
