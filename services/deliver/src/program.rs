@@ -164,7 +164,7 @@ impl Program {
         for wake in wakes {
             match wake {
                 Wake::New(id) => new.push(id),
-                Wake::Flush(_) | Wake::Below(_) | Wake::Run => scan.wanted = true,
+                Wake::Flush(_) | Wake::Below(_) | Wake::Look | Wake::Run => scan.wanted = true,
             }
         }
         self.crew.add(new);

@@ -181,6 +181,7 @@ impl Scheduler {
             Wake::New(id) => self.add(id),
             Wake::Flush(domain) => self.wish(Wish::For(domain)),
             Wake::Below(domain) => self.wish(Wish::Below(domain)),
+            Wake::Look => self.scan_by(Instant::now()),
             Wake::Run => self.wish(Wish::All),
         }
     }
