@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use lib_mail::{Domain, QueueId};
-use lib_net::wake::{Consumer, Wake, Waker};
+use lib_net::wake::{Consumer, Wake, send_now};
 use lib_spool::{Command, Done, Effect, Spool};
 
 use super::{mailq, settings};
@@ -41,15 +41,13 @@ fn wake(layout: &Layout, consumers: &[Consumer], wake: &Wake) -> Result<ExitCode
     if !tree::is_held(layout) {
         bail!("no bongsu runs on {0}; start it with: bongsu up --data {0}", layout.data().display());
     }
-    let waker = Waker::new(&layout.run());
-    consumers.iter().for_each(|consumer| waker.send(*consumer, wake));
+    consumers.iter().for_each(|consumer| send_now(&layout.run(), *consumer, wake));
     println!("asked; see what comes of it with: bongsu mailq");
     Ok(ExitCode::SUCCESS)
 }
 
 fn order(layout: &Layout, ids: &cli::Ids, command: Command) -> Result<ExitCode> {
     let spool = mailq::open(layout, &settings(layout)?)?;
-    let waker = Waker::new(&layout.run());
     let mut all = true;
     for text in &ids.ids {
         match one(&spool, text, command) {
@@ -67,7 +65,9 @@ fn order(layout: &Layout, ids: &cli::Ids, command: Command) -> Result<ExitCode> 
         if let Ok(id) = text.parse::<QueueId>()
             && matches!(command, Command::Release | Command::Retry | Command::Bounce)
         {
-            [Consumer::Local, Consumer::Relay].into_iter().for_each(|consumer| waker.send(consumer, &Wake::New(id)));
+            [Consumer::Local, Consumer::Relay]
+                .into_iter()
+                .for_each(|consumer| send_now(&layout.run(), consumer, &Wake::New(id)));
         }
     }
     Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -123,12 +123,25 @@ impl Waker {
     }
 }
 
+/// Sends one wake before it returns, for a process that ends then. Waits a second where the consumer has no room; what it does not hear it
+/// finds by a rescan.
+pub fn send_now(run: &Path, consumer: Consumer, wake: &Wake) {
+    let path = run.join(consumer.socket_name());
+    let _ = mouth().map(|socket| passed(&socket, &path, wake.to_string().as_bytes()));
+}
+
+/// A socket to send from.
+fn mouth() -> std::io::Result<UnixDatagram> {
+    let socket = UnixDatagram::unbound()?;
+    socket.set_write_timeout(Some(PATIENCE))?;
+    Ok(socket)
+}
+
 impl Mouth {
     fn open(path: PathBuf) -> Mouth {
         let (waiting, wakes) = sync_channel(MAX_WAITING);
         let overflown = Arc::new(AtomicBool::new(false));
-        if let Ok(socket) = UnixDatagram::unbound().and_then(|socket| socket.set_write_timeout(Some(PATIENCE)).map(|()| socket))
-        {
+        if let Ok(socket) = mouth() {
             let overflown = Arc::clone(&overflown);
             let tell = move || tell(&socket, &path, &wakes, &overflown);
             // Without the thread the receiving end is gone, and sending does nothing.
@@ -232,6 +245,18 @@ mod tests {
             heard.extend(receiver.receive(10).await.unwrap());
         }
         assert_eq!(heard, [Wake::Run, Wake::New(id)]);
+    }
+
+    #[test]
+    fn the_wake_of_a_process_that_ends_is_in_the_socket_before() {
+        let run = tempfile::tempdir().unwrap();
+        send_now(run.path(), Consumer::Relay, &Wake::Run);
+        let socket = UnixDatagram::bind(run.path().join("wake-relay")).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        send_now(run.path(), Consumer::Relay, &Wake::Run);
+        let mut datagram = [0; MAX_DATAGRAM];
+        let len = socket.recv(&mut datagram).unwrap();
+        assert_eq!(Wake::parse(&datagram[..len]), [Wake::Run]);
     }
 
     #[tokio::test]
