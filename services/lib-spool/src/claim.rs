@@ -40,6 +40,8 @@ struct State {
     length: u64,
     /// Something was recorded that must not be forgotten.
     unsynced: bool,
+    /// Among it is something else than a delivery: only of a delivery a repeat is recognised where it went, by the message's id.
+    unsynced_for_removal: bool,
     /// A sync failed: nothing that this claim recorded can be called durable any more.
     failed: bool,
     /// The name is gone or another's; there is no lock to let go.
@@ -119,6 +121,7 @@ impl Claim {
             // Whoever recorded them may have died before the sync.
             state: Mutex::new(State {
                 unsynced: lines.iter().any(must_last),
+                unsynced_for_removal: lines.iter().any(must_last_beyond_removal),
                 failed: false,
                 gone: false,
                 length: len.saturating_sub(stored.lengths.history_at()),
@@ -210,6 +213,7 @@ impl Claim {
         self.append(&mut state, &fitted.doing("record outcomes")?)?;
         for line in lines {
             state.unsynced |= must_last(&line);
+            state.unsynced_for_removal |= must_last_beyond_removal(&line);
             state.history.recipients.take(line);
         }
         Ok(())
@@ -257,6 +261,7 @@ impl Claim {
                 return Ok(());
             }
             state.unsynced = false;
+            state.unsynced_for_removal = false;
             (!self.family.is_empty()).then(|| state.history.recipients.clone())
         };
         let synced = self.file.sync(Purpose::Outcome);
@@ -283,12 +288,15 @@ impl Claim {
         })
     }
 
-    /// Removes the message. Syncs first where that is needed. `Misuse` while a recipient is pending or a sender is to be told.
+    /// Removes the message. Syncs first where that is needed: not after deliveries alone, since a mailbox recognises a repeat. `Misuse` while a recipient is pending or a sender is to be told.
     pub fn finish(self) -> Result<Ended, Error> {
         if !locked(&self.state).history.recipients.all_done() {
             return Err(Error::Misuse("a message with recipients left cannot be finished"));
         }
-        self.sync()?;
+        // A removal that a power cut takes back brings a delivery again, which its mailbox recognises; anything else it would repeat.
+        if locked(&self.state).unsynced_for_removal || !self.family.is_empty() {
+            self.sync()?;
+        }
         let unlinked = self.shared.shard(self.spot).and_then(|shard| shard.unlink(self.spot.id.as_str()));
         unlinked.doing("remove a message")?;
         locked(&self.state).gone = true;
@@ -367,4 +375,9 @@ impl Drop for Claim {
 /// Whether forgetting the line would repeat or lose something.
 fn must_last(line: &Line) -> bool {
     line.outcome.what != What::Deferred
+}
+
+/// Whether forgetting the line together with the removal of the message would repeat or lose something.
+fn must_last_beyond_removal(line: &Line) -> bool {
+    must_last(line) && line.outcome.what != What::Delivered
 }

@@ -70,24 +70,33 @@ fn a_small_message_is_one_job_of_few_calls() {
     let mut incoming = spool.begin();
     incoming.append(&message(60_000)).unwrap();
     assert_eq!(disk.calls(), before);
-    let id = incoming.commit(to(Queue::Local, &["a@b.example"])).unwrap().id();
+    incoming.commit(to(Queue::Local, &["a@b.example"])).unwrap();
     let calls: Vec<_> = disk.trace()[usize::try_from(before).unwrap()..]
         .iter()
         .map(|call| call.split(' ').next().unwrap().to_owned())
         .collect();
     assert_eq!(calls, ["create", "lock", "fstat", "write", "write", "utimens", "sync"]);
 
-    drop(spool.claim(Queue::Local, &id).unwrap().unwrap());
+    assert_eq!(calls_to_settle(&disk, &spool, Queue::Local, What::Delivered), [&CLAIM[..], &["append", "unlink"]].concat());
+    // A peer does not know a repeat: that it has the message is durable before the message goes.
+    assert_eq!(
+        calls_to_settle(&disk, &spool, Queue::Relay, What::Relayed),
+        [&CLAIM[..], &["append", "sync", "unlink"]].concat()
+    );
+}
+
+const CLAIM: [&str; 5] = ["open", "trylock", "fstat", "stat", "read"];
+
+/// The disk calls from the claim of a message to its end.
+fn calls_to_settle(disk: &SimDisk, spool: &lib_spool::Spool, queue: Queue, what: What) -> Vec<String> {
+    let id = put(spool, b"one", to(queue, &["a@b.example"])).unwrap();
+    drop(spool.claim(queue, &id).unwrap().unwrap());
     let before = disk.calls();
-    let claim = spool.claim(Queue::Local, &id).unwrap().unwrap();
+    let claim = spool.claim(queue, &id).unwrap().unwrap();
     body(&claim);
-    claim.record(&[(0, outcome(What::Delivered))]).unwrap();
+    claim.record(&[(0, outcome(what))]).unwrap();
     claim.finish().unwrap();
-    let calls: Vec<_> = disk.trace()[usize::try_from(before).unwrap()..]
-        .iter()
-        .map(|call| call.split(' ').next().unwrap().to_owned())
-        .collect();
-    assert_eq!(calls, ["open", "trylock", "fstat", "stat", "read", "append", "sync", "unlink"]);
+    disk.trace()[usize::try_from(before).unwrap()..].iter().map(|call| call.split(' ').next().unwrap().to_owned()).collect()
 }
 
 #[test]

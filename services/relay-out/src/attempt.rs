@@ -7,6 +7,7 @@ use std::sync::Arc;
 use lib_mail::{Class, Enhanced, QueueId, Status, Timestamp};
 use lib_record::{Outcome as Fared, What as Happened};
 use lib_spool::{Claim, Ended, Error, Outcome, Queue, Settled, Settling, What};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::dial::Manner;
@@ -58,10 +59,11 @@ async fn run(shared: &Arc<Shared>, terms: &Arc<Terms>, id: QueueId) -> Result<Ne
     let Some(message) = message else { return settle(shared, terms, claim, Vec::new(), previous).await };
     let message = Arc::new(message);
     let pending = claim.pending();
-    let last = if message.found.hops > terms.hop_limit {
+    // The permits end with this function: by then what they stand for is recorded.
+    let (last, _unrecorded) = if message.found.hops > terms.hop_limit {
         let fates = all(&pending, &too_many_hops(message.found.hops, shared.clock.now()));
         tell_events(shared, &message, &fates);
-        fates
+        (fates, Vec::new())
     } else {
         deliver_all(shared, terms, &claim, &message, &pending).await
     };
@@ -77,11 +79,11 @@ async fn deliver_all(
     claim: &Arc<Claim>,
     message: &Arc<Message>,
     pending: &[usize],
-) -> Vec<Fate> {
+) -> (Vec<Fate>, Vec<OwnedSemaphorePermit>) {
     let mut waiting = groups(&message.envelope.recipients, pending, terms).into_iter();
     let mut running = JoinSet::new();
     let mut unanswered: HashSet<usize> = pending.iter().copied().collect();
-    let mut last = Vec::new();
+    let (mut last, mut unrecorded) = (Vec::new(), Vec::new());
     loop {
         while running.len() < DESTINATIONS_AT_ONCE
             && let Some((hop, indexes)) = waiting.next()
@@ -89,7 +91,8 @@ async fn deliver_all(
             running.spawn(deliver(shared.clone(), terms.clone(), message.clone(), hop, indexes));
         }
         let Some(ended) = running.join_next().await else { break };
-        let fates = ended.unwrap_or_default();
+        let (fates, permit) = ended.unwrap_or_default();
+        unrecorded.extend(permit);
         tell_events(shared, message, &fates);
         for fate in &fates {
             unanswered.remove(&fate.index);
@@ -99,10 +102,15 @@ async fn deliver_all(
             continue;
         }
         match record(claim, last.clone()).await {
-            Ok(()) => last.clear(),
+            Ok(()) => {
+                last.clear();
+                unrecorded.clear();
+            }
             Err(error) => {
                 shared.warn(Some(message.id), "spool", error.to_string());
                 waiting = Vec::new().into_iter();
+                // Kept, they could be what the deliveries of this and of other messages wait for, on a full disk for ever.
+                unrecorded.clear();
             }
         }
     }
@@ -111,7 +119,7 @@ async fn deliver_all(
     let broken = all(&unanswered, &broken_off(shared.clock.now()));
     tell_events(shared, message, &broken);
     last.extend(broken);
-    last
+    (last, unrecorded)
 }
 
 /// A claimed message, read once.
@@ -136,23 +144,25 @@ fn open(spool: &lib_spool::Spool, terms: &Terms, id: QueueId) -> Result<Option<O
     Ok(Some(Opened { claim, message, previous: recipients.last_at() }))
 }
 
-/// Sends to the recipients of one destination; each gets a fate.
+/// Sends to the recipients of one destination; each gets a fate. With them comes a permit to be kept until they are recorded: the
+/// connection is let go only when one is to be had, so what a crash may repeat is bounded (docs/spool.md).
 async fn deliver(
     shared: Arc<Shared>,
     terms: Arc<Terms>,
     message: Arc<Message>,
     hop: NextHop,
     indexes: Vec<usize>,
-) -> Vec<Fate> {
+) -> (Vec<Fate>, Option<OwnedSemaphorePermit>) {
     let found = targets(&shared.dns, &terms, &hop, shared.clock.now()).await;
     let targets = match found {
         Ok(targets) => targets,
-        Err(status) => return all(&indexes, &status),
+        Err(status) => return (all(&indexes, &status), None),
     };
     let room = shared.limits.enter(&hop.key(), terms.relay.per_destination).await;
     let fates = walk(&shared.dialer, &Manner::of(&hop, &terms), &targets, &message, &indexes).await;
+    let unrecorded = shared.limits.unrecorded().await;
     drop(room);
-    fates
+    (fates, unrecorded)
 }
 
 fn broken_off(now: Timestamp) -> Status {

@@ -20,6 +20,8 @@ use crate::terms::Terms;
 
 /// Destinations whose limits are kept before those at rest are forgotten.
 const DESTINATIONS: usize = 1000;
+/// Answers of peers that are not recorded yet, in all: docs/spool.md names this number.
+const UNRECORDED: usize = 32;
 
 pub(crate) struct Shared {
     pub(crate) spool: Spool,
@@ -102,11 +104,18 @@ fn lines_text(lines: &[LineProblem]) -> String {
 pub(crate) struct Limits {
     total: Arc<Semaphore>,
     each: Mutex<HashMap<String, Arc<Semaphore>>>,
+    unrecorded: Arc<Semaphore>,
 }
 
 impl Limits {
     pub(crate) fn new(total: u32) -> Limits {
-        Limits { total: Arc::new(Semaphore::new(total as usize)), each: Mutex::default() }
+        let unrecorded = Arc::new(Semaphore::new(UNRECORDED));
+        Limits { total: Arc::new(Semaphore::new(total as usize)), each: Mutex::default(), unrecorded }
+    }
+
+    /// Waits until fewer than the allowed number of answers are unrecorded; the permit is kept until the new one is recorded.
+    pub(crate) async fn unrecorded(&self) -> Option<OwnedSemaphorePermit> {
+        self.unrecorded.clone().acquire_owned().await.ok()
     }
 
     /// Waits for room. The destination's comes first, so that one slow destination holds none of the others' room.

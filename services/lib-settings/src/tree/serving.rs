@@ -11,7 +11,7 @@ group! {
     /// Delivering to mailboxes.
     pub struct Deliver {
         /// Messages that are delivered at one time.
-        concurrency: u32 { office: "32", least: "1", most: "1000", reload: Reload::Restart, id: "R4", }
+        concurrency: u32 { office: "64", least: "1", most: "1000", reload: Reload::Restart, id: "R4", }
     }
 }
 
