@@ -55,14 +55,14 @@ pub fn free_address() -> Ipv4Addr {
     }
 }
 
-/// The binary under test: `BONGSU_BIN`, or `bongsu` beside the test's own folder of the build.
+/// The binary under test: `HARNESS_BINARY`, or `bongsu` beside the test's own folder of the build.
 pub fn binary() -> Result<PathBuf> {
-    if let Some(path) = std::env::var_os("BONGSU_BIN") {
+    if let Some(path) = std::env::var_os("HARNESS_BINARY") {
         return Ok(PathBuf::from(path));
     }
     let test = std::env::current_exe()?;
     let found = test.ancestors().skip(1).take(3).map(|dir| dir.join("bongsu")).find(|path| path.is_file());
-    found.context("no binary bongsu beside this test: cargo build -p bongsu, or set BONGSU_BIN")
+    found.context("no binary bongsu beside this test: cargo build -p bongsu, or set HARNESS_BINARY")
 }
 
 /// What a node is made from.
@@ -316,7 +316,7 @@ impl Node {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);
         command.args(args).arg("--config").arg(self.config()).arg("--data").arg(self.data());
-        // What the tests themselves are told in BONGSU_… variables is not for the node, which refuses a setting it does not know.
+        // A node has its settings from its plan, not from whoever runs the tests.
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("BONGSU_")) {
             command.env_remove(name);
         }

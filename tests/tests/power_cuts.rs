@@ -25,7 +25,7 @@ const WINDOW: usize = 32 + CONNECTIONS as usize;
 const BURST: usize = 60;
 
 fn scratch() -> PathBuf {
-    std::env::var_os("BONGSU_SCRATCH").map_or_else(std::env::temp_dir, PathBuf::from)
+    std::env::var_os("HARNESS_SCRATCH").map_or_else(std::env::temp_dir, PathBuf::from)
 }
 
 /// Says why nothing is tried, where nothing can be.
@@ -39,9 +39,9 @@ fn skipped() -> bool {
 
 /// The mutant binary, made by `tests/all`; without it the mutants are skipped aloud.
 fn mutants() -> Option<PathBuf> {
-    let path = std::env::var_os("BONGSU_MUTANTS").map(PathBuf::from).filter(|path| path.is_file());
+    let path = std::env::var_os("HARNESS_MUTANTS").map(PathBuf::from).filter(|path| path.is_file());
     if path.is_none() {
-        eprintln!("SKIPPED: BONGSU_MUTANTS names no binary built with --features mutants (tests/all builds it)");
+        eprintln!("SKIPPED: HARNESS_MUTANTS names no binary built with --features mutants (tests/all builds it)");
     }
     path
 }
