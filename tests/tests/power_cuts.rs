@@ -69,7 +69,7 @@ fn plan(dir: &Path, dns: &Dns, mutant: Option<(&Path, &str)>) -> Plan {
 }
 
 fn bench(mutant: Option<(&Path, &str)>) -> Bench {
-    let disks = Disks::new(&scratch(), 300, Path::new("node/data/mail")).unwrap();
+    let disks = Disks::new(&scratch(), 1000, Path::new("node/data/mail")).unwrap();
     let dns = Dns::start("127.0.0.1".parse().unwrap()).unwrap();
     let peer = Peer::start(IpAddr::V4(free_address()), port::MX, &["PIPELINING"]).unwrap();
     dns.mx("peer.example", 10, "mx.peer.example").unwrap();
@@ -81,12 +81,12 @@ fn bench(mutant: Option<(&Path, &str)>) -> Bench {
 fn load(node: &Node, recipients: &[&str], messages: usize) -> Load {
     Load {
         to: node.at(port::MX),
-        sessions: 6,
+        sessions: 4,
         messages,
         per_session: 5,
         from: "load@client.example".into(),
         recipients: recipients.iter().map(|r| (*r).to_owned()).collect(),
-        size: (300, 20_000),
+        size: (300, 5_000),
         tag: "cut".into(),
         seed: 11,
         timeout: Duration::from_secs(30),
