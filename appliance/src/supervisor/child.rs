@@ -17,6 +17,9 @@ use super::Happening;
 use super::events::Outlet;
 use crate::owner::User;
 
+/// The C library keeps what large allocations gave back, in a pool for each thread: a dozen password checks of 19 MiB would hold 200 MB
+/// for ever. So large ones come from the kernel and go back to it, and the pools are few.
+const ALLOCATOR: [(&str, &str); 2] = [("MALLOC_ARENA_MAX", "2"), ("MALLOC_MMAP_THRESHOLD_", "1048576")];
 /// Shortest pause before a role that died is started again.
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
 /// Longest such pause.
@@ -71,7 +74,7 @@ impl Child {
         line.set_write_timeout(Some(LINE_PATIENCE))?;
         let (events, events_in) = std::io::pipe().context("cannot make a pipe")?;
         let mut command = Command::new("/proc/self/exe");
-        command.arg0("bongsu").args(["role", role.as_str()]).env_clear();
+        command.arg0("bongsu").args(["role", role.as_str()]).env_clear().envs(ALLOCATOR);
         for kept in ["BONGSU_MUTANT", "RUST_BACKTRACE"] {
             command.envs(std::env::var_os(kept).map(|value| (kept, value)));
         }
