@@ -14,6 +14,7 @@ pub mod node;
 pub mod peer;
 pub mod pop;
 pub mod power;
+pub mod record;
 pub mod smtp;
 pub mod tls;
 pub mod wait;
