@@ -32,6 +32,19 @@ pub enum Mood {
     Silent,
 }
 
+impl std::str::FromStr for Mood {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Mood> {
+        match text {
+            "answer" => Ok(Mood::Answer),
+            "servfail" => Ok(Mood::ServFail),
+            "silent" => Ok(Mood::Silent),
+            other => anyhow::bail!("no mood {other}"),
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Zone {
     records: BTreeMap<Name, Vec<RData>>,
@@ -45,7 +58,56 @@ struct Zone {
 pub struct Dns {
     zone: Arc<Mutex<Zone>>,
     address: SocketAddr,
-    _runtime: tokio::runtime::Runtime,
+    runtime: tokio::runtime::Runtime,
+}
+
+type Overrides = Arc<Mutex<BTreeMap<Name, Vec<RData>>>>;
+
+/// Another door of a name server.
+#[derive(Debug)]
+pub struct View {
+    overrides: Overrides,
+    address: SocketAddr,
+}
+
+impl View {
+    /// Where it answers.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its askers are told this address for `host`.
+    pub fn host(&self, host: &str, address: IpAddr) -> Result<()> {
+        let data = match address {
+            IpAddr::V4(v4) => RData::A(A(v4)),
+            IpAddr::V6(v6) => RData::AAAA(AAAA(v6)),
+        };
+        self.overrides.lock().unwrap_or_else(PoisonError::into_inner).insert(name(host)?, vec![data]);
+        Ok(())
+    }
+}
+
+fn listen(
+    runtime: &tokio::runtime::Runtime,
+    address: IpAddr,
+    zone: &Arc<Mutex<Zone>>,
+    overrides: &Overrides,
+) -> Result<SocketAddr> {
+    let (bound, mut server) = runtime.block_on(async {
+        // The TCP port is chosen first: it is the scarcer, and UDP on the same number nearly always follows.
+        for _ in 0..20 {
+            let tcp = tokio::net::TcpListener::bind((address, 0)).await?;
+            let bound = tcp.local_addr()?;
+            let Ok(udp) = tokio::net::UdpSocket::bind(bound).await else { continue };
+            let mut server = Server::new(Answers { zone: Arc::clone(zone), overrides: Arc::clone(overrides) });
+            server.register_socket(udp);
+            server.register_listener(tcp, Duration::from_secs(5), TCP_BUFFER);
+            return anyhow::Ok((bound, server));
+        }
+        anyhow::bail!("no port of {address} is free for both UDP and TCP")
+    })?;
+    runtime.spawn(async move { server.block_until_done().await });
+    Ok(bound)
 }
 
 impl Dns {
@@ -54,21 +116,30 @@ impl Dns {
         let zone = Zone { records: BTreeMap::new(), moods: BTreeMap::new(), mood: Mood::Answer, asked: Vec::new() };
         let zone = Arc::new(Mutex::new(zone));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        let (bound, mut server) = runtime.block_on(async {
-            // The TCP port is chosen first: it is the scarcer, and UDP on the same number nearly always follows.
-            for _ in 0..20 {
-                let tcp = tokio::net::TcpListener::bind((address, 0)).await?;
-                let bound = tcp.local_addr()?;
-                let Ok(udp) = tokio::net::UdpSocket::bind(bound).await else { continue };
-                let mut server = Server::new(Answers { zone: Arc::clone(&zone) });
-                server.register_socket(udp);
-                server.register_listener(tcp, Duration::from_secs(5), TCP_BUFFER);
-                return anyhow::Ok((bound, server));
+        let overrides = Overrides::default();
+        let bound = listen(&runtime, address, &zone, &overrides)?;
+        Ok(Dns { zone, address: bound, runtime })
+    }
+
+    /// Another door, whose askers are told other addresses for some names.
+    pub fn view(&self, at: SocketAddr) -> Result<View> {
+        let overrides = Overrides::default();
+        let address = listen(&self.runtime, at.ip(), &self.zone, &overrides)?;
+        Ok(View { overrides, address })
+    }
+
+    /// `name TYPE data`.
+    pub fn record(&self, name: &str, kind: &str, data: &str) -> Result<()> {
+        match kind {
+            "A" | "AAAA" => self.host(name, data.parse()?),
+            "MX" => {
+                let (preference, host) = data.split_once(' ').context("an MX is a preference and a host")?;
+                self.mx(name, preference.parse()?, host)
             }
-            anyhow::bail!("no port of {address} is free for both UDP and TCP")
-        })?;
-        runtime.spawn(async move { server.block_until_done().await });
-        Ok(Dns { zone, address: bound, _runtime: runtime })
+            "CNAME" => self.cname(name, data),
+            "TXT" => self.txt(name, data),
+            other => anyhow::bail!("no type {other} here"),
+        }
     }
 
     /// Where it answers.
@@ -146,6 +217,7 @@ fn name(text: &str) -> Result<Name> {
 
 struct Answers {
     zone: Arc<Mutex<Zone>>,
+    overrides: Overrides,
 }
 
 enum Answer {
@@ -165,7 +237,8 @@ impl Answers {
             Mood::Silent => return Answer::None,
             Mood::Answer => {}
         }
-        let Some(data) = zone.records.get(&at) else { return Answer::Code(ResponseCode::NXDomain) };
+        let overrides = self.overrides.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(data) = overrides.get(&at).or_else(|| zone.records.get(&at)) else { return Answer::Code(ResponseCode::NXDomain) };
         let fits = |data: &&RData| data.record_type() == kind || matches!(data, RData::CNAME(_));
         Answer::Records(data.iter().filter(fits).map(|data| Record::from_rdata(at.clone(), TTL, data.clone())).collect())
     }

@@ -1,13 +1,22 @@
-//! The books: what was accepted, and where each message of it is now.
+//! The books: what was accepted for whom, and where each copy of it is now.
 //!
 //! A message is known by a token of its own in an `X-Ledger` field, so that it is found again in any mailbox, queue file or
-//! notification of any mail system. A message whose client saw no final reply is in doubt: it may lawfully be found once, or not at all.
+//! notification of any mail system. A message whose client saw no final reply is in doubt: it may lawfully be found once, or not at all,
+//! or once for each retry.
+
+mod balance;
+mod found;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
 
 use crate::Result;
+
+pub use found::{Found, Place, bounced_recipients, token};
 
 /// The field that carries the token.
 pub const FIELD: &str = "X-Ledger";
@@ -15,7 +24,7 @@ pub const FIELD: &str = "X-Ledger";
 /// What the client was told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Told {
-    /// 250 after the final dot.
+    /// 250 after the final dot; for a recipient, 2yz at RCPT.
     Accepted,
     /// 4yz or 5yz, at any stage.
     Refused,
@@ -23,22 +32,101 @@ pub enum Told {
     Nothing,
 }
 
-/// One message's line: what was told, and for how many final recipients.
-#[derive(Debug, Clone, Copy)]
+impl Told {
+    /// The word for it in reports.
+    pub fn word(self) -> &'static str {
+        match self {
+            Told::Accepted => "accepted",
+            Told::Refused => "refused",
+            Told::Nothing => "nothing",
+        }
+    }
+}
+
+/// The octets of a message, so that every copy can be compared with them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    size: usize,
+    digest: [u8; 32],
+}
+
+impl Sent {
+    /// `message` is as it was before dot-stuffing, with CRLF line ends.
+    pub fn of(message: &[u8]) -> Sent {
+        Sent { size: message.len(), digest: Sha256::digest(message).into() }
+    }
+
+    /// Whether a copy ends with exactly these octets; LF line ends count as CRLF.
+    pub fn ends(&self, copy: &[u8]) -> bool {
+        let wire = with_crlf(copy);
+        wire.len().checked_sub(self.size).is_some_and(|start| Sha256::digest(&wire[start..])[..] == self.digest)
+    }
+}
+
+fn with_crlf(text: &[u8]) -> Vec<u8> {
+    let mut wire = Vec::with_capacity(text.len() + text.len() / 40);
+    let mut last = 0;
+    for &octet in text {
+        if octet == b'\n' && last != b'\r' {
+            wire.push(b'\r');
+        }
+        wire.push(octet);
+        last = octet;
+    }
+    wire
+}
+
+/// One message's line.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// What the client was told.
+    /// What the client was told in the end.
     pub told: Told,
-    /// Copies that must be found where it was accepted.
-    pub copies: usize,
+    /// The words of the last reply; empty where there was none.
+    pub reply: String,
+    /// Each recipient as given at RCPT, and what the client was told of it there.
+    pub recipients: Vec<(String, Told)>,
+    /// Earlier tries to send it that ended without a final reply: each may lawfully have left a copy.
+    pub doubtful: usize,
+    /// What was sent; `None` where copies are not compared.
+    pub sent: Option<Sent>,
+}
+
+impl Line {
+    /// A message that was told `told` as a whole, for these recipients.
+    pub fn new(told: Told, recipients: &[&str]) -> Line {
+        let of_each = if told == Told::Refused { Told::Refused } else { Told::Accepted };
+        let recipients = recipients.iter().map(|recipient| ((*recipient).to_owned(), of_each)).collect();
+        Line { told, reply: String::new(), recipients, doubtful: 0, sent: None }
+    }
+
+    /// Copies that must be found where it was accepted, without any expansion.
+    fn copies(&self) -> usize {
+        self.recipients.iter().filter(|(_, told)| *told == Told::Accepted).count()
+    }
+}
+
+/// A line, and when it was entered.
+#[derive(Debug, Clone)]
+struct Entry {
+    line: Line,
+    at: Duration,
+    discarded: bool,
 }
 
 /// All lines of a scenario; shared by the clients that send.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Ledger {
-    lines: Mutex<BTreeMap<String, Line>>,
+    lines: Mutex<BTreeMap<String, Entry>>,
+    start: Instant,
 }
 
-/// The audit: each count in copies (a message for two recipients has two).
+impl Default for Ledger {
+    fn default() -> Ledger {
+        Ledger::since(Instant::now())
+    }
+}
+
+/// The audit by token alone: each count in copies (a message for two recipients has two).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Audit {
     /// Accepted copies.
@@ -60,9 +148,25 @@ pub struct Audit {
 }
 
 impl Ledger {
-    /// Enters a message. A token is entered once.
-    pub fn enter(&self, token: &str, line: Line) {
-        self.lines().insert(token.to_owned(), line);
+    /// An empty ledger whose times count from `start`.
+    pub fn since(start: Instant) -> Ledger {
+        Ledger { lines: Mutex::default(), start }
+    }
+
+    /// Enters a message. A message that is sent again after a try without a final reply is entered again.
+    pub fn enter(&self, token: &str, mut line: Line) {
+        let mut lines = self.lines();
+        if let Some(before) = lines.get(token) {
+            line.doubtful = before.line.doubtful + usize::from(before.line.told == Told::Nothing);
+        }
+        lines.insert(token.to_owned(), Entry { line, at: self.start.elapsed(), discarded: false });
+    }
+
+    /// Notes that a rule or an administrator dropped the message.
+    pub fn discard(&self, token: &str) {
+        if let Some(entry) = self.lines().get_mut(token) {
+            entry.discarded = true;
+        }
     }
 
     /// Messages entered.
@@ -75,14 +179,25 @@ impl Ledger {
         self.len() == 0
     }
 
+    /// Messages that were told this in the end.
+    pub fn told(&self, told: Told) -> usize {
+        self.lines().values().filter(|entry| entry.line.told == told).count()
+    }
+
     /// Accepted messages.
     pub fn accepted(&self) -> usize {
-        self.lines().values().filter(|line| line.told == Told::Accepted).count()
+        self.told(Told::Accepted)
     }
 
     /// Tokens of accepted messages.
     pub fn accepted_tokens(&self) -> Vec<String> {
-        self.lines().iter().filter(|(_, line)| line.told == Told::Accepted).map(|(token, _)| token.clone()).collect()
+        let accepted = |entry: &Entry| entry.line.told == Told::Accepted;
+        self.lines().iter().filter(|(_, entry)| accepted(entry)).map(|(token, _)| token.clone()).collect()
+    }
+
+    /// The line of a message.
+    pub fn line(&self, token: &str) -> Option<Line> {
+        self.lines().get(token).map(|entry| entry.line.clone())
     }
 
     /// Balances the lines against the copies that were found, one text per copy: anything that holds the message's header.
@@ -95,20 +210,20 @@ impl Ledger {
                 None => audit.unknown += 1,
             }
         }
-        for (token, line) in self.lines().iter() {
-            let seen = copies.remove(token).unwrap_or(0);
+        for (token, Entry { line, .. }) in self.lines().iter() {
+            let (seen, expected) = (copies.remove(token).unwrap_or(0), line.copies());
             match line.told {
                 Told::Accepted => {
-                    audit.accepted += line.copies;
-                    audit.found += seen.min(line.copies);
-                    audit.lost.extend((seen < line.copies).then(|| token.clone()));
-                    audit.duplicated.extend((seen > line.copies).then(|| token.clone()));
+                    audit.accepted += expected;
+                    audit.found += seen.min(expected);
+                    audit.lost.extend((seen < expected).then(|| token.clone()));
+                    audit.duplicated.extend((seen > expected).then(|| token.clone()));
                 }
                 Told::Refused => audit.refused_but_found.extend((seen > 0).then(|| token.clone())),
                 Told::Nothing => {
                     audit.in_doubt += 1;
                     audit.in_doubt_found += usize::from(seen > 0);
-                    audit.duplicated.extend((seen > line.copies).then(|| token.clone()));
+                    audit.duplicated.extend((seen > expected).then(|| token.clone()));
                 }
             }
         }
@@ -116,7 +231,7 @@ impl Ledger {
         audit
     }
 
-    fn lines(&self) -> MutexGuard<'_, BTreeMap<String, Line>> {
+    fn lines(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -153,41 +268,5 @@ impl fmt::Display for Audit {
     }
 }
 
-/// The token in a message: the value of its first `X-Ledger` field.
-pub fn token(message: &[u8]) -> Option<String> {
-    let needle = format!("\n{FIELD}: ");
-    let at = message.windows(needle.len()).position(|window| window == needle.as_bytes())?;
-    let rest = &message[at + needle.len()..];
-    let end = rest.iter().position(|octet| octet.is_ascii_whitespace()).unwrap_or(rest.len());
-    Some(String::from_utf8_lossy(&rest[..end]).into_owned())
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn message(token: &str) -> Vec<u8> {
-        format!("Received: x\r\n{FIELD}: {token}\r\n\r\nbody\r\n").into_bytes()
-    }
-
-    #[test]
-    fn the_books() {
-        let ledger = Ledger::default();
-        ledger.enter("a", Line { told: Told::Accepted, copies: 1 });
-        ledger.enter("b", Line { told: Told::Accepted, copies: 2 });
-        ledger.enter("c", Line { told: Told::Refused, copies: 1 });
-        ledger.enter("d", Line { told: Told::Nothing, copies: 1 });
-        let audit = |tokens: &[&str]| {
-            let found: Vec<_> = tokens.iter().map(|token| message(token)).collect();
-            ledger.audit(found.iter().map(Vec::as_slice))
-        };
-        assert!(audit(&["a", "b", "b"]).balanced().is_ok());
-        assert!(audit(&["a", "b", "b", "d"]).balanced().is_ok());
-        for bad in
-            [&["a", "b"][..], &["a", "a", "b", "b"], &["a", "b", "b", "c"], &["a", "b", "b", "d", "d"], &["a", "b", "b", "z"]]
-        {
-            assert!(audit(bad).balanced().is_err(), "{bad:?}");
-        }
-        assert_eq!(audit(&["a", "b"]).lost, ["b"]);
-    }
-}
+mod tests;

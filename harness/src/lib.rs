@@ -3,10 +3,15 @@
 //! The harness knows no crate of the product: it sees ports, files and the command line, so that the same scenario can judge another
 //! mail system. Everything it starts it ends, and it waits on conditions with deadlines, never for a fixed time.
 
+pub mod cli;
 pub mod client;
 pub mod corpus;
 pub mod dialog;
 pub mod dns;
+pub mod driver;
+pub mod faults;
+pub mod gate;
+pub mod journal;
 pub mod ledger;
 pub mod load;
 pub mod maildir;
@@ -15,8 +20,16 @@ pub mod peer;
 pub mod pop;
 pub mod power;
 pub mod record;
+pub mod scenario;
+pub mod scenarios;
+pub mod server;
 pub mod smtp;
+pub mod stage;
+pub mod sweep;
+pub mod system;
 pub mod tls;
+pub mod topology;
+pub mod volume;
 pub mod wait;
 
 /// Errors here end a scenario and are read by a person: a text with its causes is enough.

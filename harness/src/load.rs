@@ -1,4 +1,10 @@
 //! A seeded load: many sessions at once, every message with a token of its own, every reply entered into the ledger.
+//!
+//! A sender of the load is as stubborn as a real one: where a server cannot be reached, says 4yz, or goes away, it tries the next one it
+//! knows, and all of them again for as long as its patience lasts. A try that ends after the final dot without a reply leaves the message in
+//! doubt, and a retry of it may lawfully leave a second copy; the ledger counts such tries.
+
+mod sender;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -6,20 +12,21 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::ledger::{FIELD, Ledger, Line, Told};
-use crate::smtp::{Smtp, stuffed};
+use crate::ledger::{FIELD, Ledger};
 
 /// What is sent, where, and how fast.
 #[derive(Debug, Clone)]
 pub struct Load {
-    /// The server.
-    pub to: SocketAddr,
+    /// The servers in the order in which they are tried.
+    pub to: Vec<SocketAddr>,
     /// Sessions at once.
     pub sessions: usize,
     /// Messages in all; the load ends after them.
     pub messages: usize,
     /// Messages that one session sends before it says QUIT.
     pub per_session: usize,
+    /// Messages a second, all sessions together; `None` is as fast as they are taken.
+    pub rate: Option<f64>,
     /// The sender of all.
     pub from: String,
     /// Message `n` goes to recipient `n % len`; an entry may hold several, separated by a space.
@@ -32,6 +39,28 @@ pub struct Load {
     pub seed: u64,
     /// No command waits longer.
     pub timeout: Duration,
+    /// How long a message that no server takes is tried again.
+    pub patience: Duration,
+}
+
+impl Load {
+    /// Ten sessions that send messages of 300 to 4,000 octets without end, to be ended by the scenario.
+    pub fn new(to: &[SocketAddr], recipients: &[&str]) -> Load {
+        Load {
+            to: to.to_vec(),
+            sessions: 10,
+            messages: usize::MAX / 2,
+            per_session: 5,
+            rate: None,
+            from: "load@client.example".into(),
+            recipients: recipients.iter().map(|recipient| (*recipient).to_owned()).collect(),
+            size: (300, 4000),
+            tag: "load".into(),
+            seed: 7,
+            timeout: Duration::from_secs(20),
+            patience: Duration::ZERO,
+        }
+    }
 }
 
 /// What came of a load.
@@ -131,9 +160,14 @@ impl Flow {
 }
 
 impl Load {
-    /// Runs beside the scenario until the flow is ended.
+    /// Runs beside the scenario until the flow is ended, with books of its own.
     pub fn start(self) -> Flow {
-        let (ledger, stop) = (Arc::new(Ledger::default()), Arc::new(AtomicBool::new(false)));
+        self.start_on(Arc::default())
+    }
+
+    /// Runs beside the scenario until the flow is ended, and enters into these books.
+    pub fn start_on(self, ledger: Arc<Ledger>) -> Flow {
+        let stop = Arc::new(AtomicBool::new(false));
         let (books, ended) = (Arc::clone(&ledger), Arc::clone(&stop));
         let worker = std::thread::spawn(move || self.run(&books, &ended));
         Flow { ledger, stop, worker }
@@ -143,8 +177,9 @@ impl Load {
     pub fn run(&self, ledger: &Ledger, stop: &AtomicBool) -> Report {
         let next = AtomicUsize::new(0);
         let start = Instant::now();
+        let turns = sender::Turns { load: self, ledger, stop, next: &next, start };
         let reports: Vec<Report> = std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..self.sessions).map(|_| scope.spawn(|| self.worker(&next, ledger, stop))).collect();
+            let workers: Vec<_> = (0..self.sessions).map(|_| scope.spawn(|| sender::Sender::new(&turns).run())).collect();
             workers.into_iter().filter_map(|worker| worker.join().ok()).collect()
         });
         let mut all = Report { took: start.elapsed(), ..Report::default() };
@@ -159,73 +194,14 @@ impl Load {
         all
     }
 
-    fn worker(&self, next: &AtomicUsize, ledger: &Ledger, stop: &AtomicBool) -> Report {
-        let mut report = Report::default();
-        while !stop.load(Ordering::Relaxed) {
-            let first = next.fetch_add(self.per_session, Ordering::Relaxed);
-            if first >= self.messages {
-                break;
-            }
-            let mut numbers = first..(first + self.per_session).min(self.messages);
-            while !numbers.is_empty() && !stop.load(Ordering::Relaxed) {
-                if self.session(&mut numbers, ledger, stop, &mut report).is_err() {
-                    report.broken += 1;
-                    // The server may be down: a short pause keeps this loop from spinning.
-                    std::thread::sleep(Duration::from_millis(5));
-                }
-            }
-        }
-        report
-    }
-
-    /// One connection; takes from `numbers` what it sends.
-    fn session(
-        &self,
-        numbers: &mut std::ops::Range<usize>,
-        ledger: &Ledger,
-        stop: &AtomicBool,
-        report: &mut Report,
-    ) -> crate::Result<()> {
-        let mut smtp = Smtp::connect(self.to, self.timeout)?;
-        smtp.command("EHLO load.example")?.expect(250)?;
-        while !stop.load(Ordering::Relaxed) {
-            let Some(number) = numbers.next() else { break };
-            self.one(&mut smtp, number, ledger, report)?;
-        }
-        smtp.quit()
-    }
-
-    fn one(&self, smtp: &mut Smtp, number: usize, ledger: &Ledger, report: &mut Report) -> crate::Result<()> {
-        let token = format!("{}-{number}", self.tag);
-        let recipients: Vec<&str> = self.recipients[number % self.recipients.len()].split(' ').collect();
+    /// The message `number`, as it is before dot-stuffing.
+    pub fn message(&self, number: usize) -> Vec<u8> {
         let mut draw = Draw(self.seed ^ (number as u64).wrapping_mul(0x2545_f491_4f6c_dd1d));
-        let body = stuffed(&message(&token, draw.between(self.size.0 as u64, self.size.1 as u64) as usize));
-        let start = Instant::now();
-        let told = self.transact(smtp, &recipients, &body);
-        let line = Line { told: *told.as_ref().unwrap_or(&Told::Nothing), copies: recipients.len() };
-        ledger.enter(&token, line);
-        match line.told {
-            Told::Accepted => {
-                report.accepted += 1;
-                report.latencies.push(start.elapsed());
-            }
-            Told::Refused => report.refused += 1,
-            Told::Nothing => report.in_doubt += 1,
-        }
-        told.map(|_| ())
+        message(&self.token(number), draw.between(self.size.0 as u64, self.size.1 as u64) as usize)
     }
 
-    fn transact(&self, smtp: &mut Smtp, recipients: &[&str], body: &[u8]) -> crate::Result<Told> {
-        let mut refused = smtp.command(&format!("MAIL FROM:<{}>", self.from))?.code != 250;
-        for recipient in recipients {
-            refused = refused || smtp.command(&format!("RCPT TO:<{recipient}>"))?.code != 250;
-        }
-        if refused || smtp.command("DATA")?.code != 354 {
-            smtp.command("RSET")?;
-            return Ok(Told::Refused);
-        }
-        smtp.send(body)?;
-        Ok(if smtp.reply()?.code == 250 { Told::Accepted } else { Told::Refused })
+    fn token(&self, number: usize) -> String {
+        format!("{}-{number}", self.tag)
     }
 }
 

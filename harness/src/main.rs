@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bongsu_harness::Result;
+use bongsu_harness::cli::run;
 use bongsu_harness::dialog::Dialog;
 use bongsu_harness::ledger::Ledger;
 use bongsu_harness::load::Load;
@@ -24,6 +25,13 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// List every scenario: its name, what it shows, rows of the requirement book, where it runs
+    List,
+    /// Run scenarios; exit code 1 where one fails
+    Run(run::RunArguments),
+    /// Clean up after a harness that is gone; started by the others
+    #[command(hide = true)]
+    Sweep,
     /// Play dialogue files against a mail server; exit code 1 where an answer differs
     Dialog {
         /// The server, as 127.0.0.1:25
@@ -95,20 +103,25 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<ExitCode> {
     match command {
+        Command::List => Ok(run::list()),
+        Command::Run(arguments) => swept(|stop| run::run(&arguments, stop)),
+        Command::Sweep => {
+            bongsu_harness::sweep::serve(std::io::stdin().lock());
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Dialog { to, tls, octet_by_octet, files } => dialogs(to, tls, octet_by_octet, &files),
         Command::Load { to, rcpt, sessions, messages, per_session, size, seed } => {
             anyhow::ensure!(to.ip().to_canonical().is_loopback(), "a load goes to loopback addresses only, not to {}", to.ip());
+            let recipients: Vec<&str> = rcpt.iter().map(String::as_str).collect();
             let load = Load {
-                to,
                 sessions: sessions.max(1),
                 messages,
                 per_session: per_session.max(1),
-                from: "load@client.example".into(),
-                recipients: rcpt,
                 size: (size, size),
                 tag: format!("load-{}", std::process::id()),
                 seed,
                 timeout: Duration::from_secs(60),
+                ..Load::new(&[to], &recipients)
             };
             let report = load.run(&Ledger::default(), &AtomicBool::new(false));
             println!(
@@ -125,6 +138,28 @@ fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Peer { address, port, keyword, answer, messages } => peer(address, port, &keyword, &answer, messages),
     }
+}
+
+/// Runs something that makes nodes: with a sweeper that cleans up however it ends, and a flag that a signal sets.
+fn swept(run: impl FnOnce(&AtomicBool) -> Result<ExitCode>) -> Result<ExitCode> {
+    static STOP: AtomicBool = AtomicBool::new(false);
+    bongsu_harness::sweep::start(&std::env::current_exe()?)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    runtime.spawn(async {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+            return;
+        };
+        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+        STOP.store(true, std::sync::atomic::Ordering::Relaxed);
+        eprintln!("bongsu-harness: ending; once more ends at once");
+        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+        // The sweeper cleans up what is left.
+        std::process::exit(130);
+    });
+    let code = run(&STOP);
+    bongsu_harness::sweep::end();
+    code
 }
 
 fn dialogs(to: SocketAddr, tls: bool, octet_by_octet: bool, files: &[PathBuf]) -> Result<ExitCode> {

@@ -285,15 +285,20 @@ impl Node {
             .collect())
     }
 
-    /// SIGKILL to one role's process, once it has one (after an earlier death it waits a moment for its restart).
+    /// SIGKILL to one role's process, once it has one.
     pub fn kill_role(&self, role: &str) -> Result<u32> {
-        let number = wait_for(&format!("role {role} of {}", self.plan.name), PATIENCE, || {
+        let number = self.role_process(role)?;
+        kill_process(pid(number)?, Signal::KILL)?;
+        Ok(number)
+    }
+
+    /// The process of a role, once it has one (after an earlier death this waits a moment for its restart).
+    pub fn role_process(&self, role: &str) -> Result<u32> {
+        wait_for(&format!("role {role} of {}", self.plan.name), PATIENCE, || {
             Ok(self.role_pids()?.into_iter().find(|(name, _)| name == role).map(|(_, number)| number))
         })
         .with_context(|| self.log_of(&format!("{role} ")))
-        .with_context(|| self.status().map(|status| status.to_string()).unwrap_or_default())?;
-        kill_process(pid(number)?, Signal::KILL)?;
-        Ok(number)
+        .with_context(|| self.status().map(|status| status.to_string()).unwrap_or_default())
     }
 
     /// `bongsu status --json`.

@@ -4,15 +4,10 @@
 //! would hold after a cut at that moment: what was synced, and of the rest whatever the kernel happened to have written.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-use anyhow::Context;
 
 use crate::Result;
-use crate::client::{have, run};
-
-const STEP: Duration = Duration::from_secs(120);
-const MEGABYTE: u64 = 1024 * 1024;
+use crate::client::have;
+use crate::volume::{MEGABYTE, Mounted, command, make_ext4};
 
 /// Why power cuts can't be tried here; `None` where they can.
 pub fn impossible() -> Option<String> {
@@ -26,37 +21,6 @@ pub fn impossible() -> Option<String> {
     let xfs = std::fs::read_to_string("/proc/filesystems").is_ok_and(|text| text.contains("xfs"))
         || command("modprobe", &["xfs"]).is_ok();
     (!xfs).then(|| "power cuts need a kernel with XFS".into())
-}
-
-fn command(program: &str, args: &[&str]) -> Result<String> {
-    let ran = run(program, args, b"", STEP)?.ok().with_context(|| format!("{program} {}", args.join(" ")))?;
-    Ok(String::from_utf8_lossy(&ran.stdout).trim().to_owned())
-}
-
-/// A mounted file system image; unmounted and detached when dropped.
-#[derive(Debug)]
-struct Mounted {
-    device: String,
-    at: PathBuf,
-}
-
-impl Mounted {
-    fn mount(image: &Path, at: &Path, direct: bool) -> Result<Mounted> {
-        std::fs::create_dir_all(at)?;
-        let direct = if direct { "--direct-io=on" } else { "--direct-io=off" };
-        let device = command("losetup", &["--find", "--show", direct, &image.display().to_string()])?;
-        let mounted = Mounted { device, at: at.to_owned() };
-        command("mount", &[&mounted.device, &mounted.at.display().to_string()])?;
-        Ok(mounted)
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        // Lazily, so that a process that has not died yet can't keep the mount alive for ever.
-        let _ = command("umount", &["-l", &self.at.display().to_string()]);
-        let _ = command("losetup", &["-d", &self.device]);
-    }
 }
 
 /// Two disks whose power can be cut: one for all data, one for a directory within it (the mailboxes may have a volume of their own, and
@@ -89,38 +53,34 @@ impl Disks {
         command("mkfs.xfs", &["-q", "-m", "reflink=1", &file.display().to_string()])?;
         let store = Mounted::mount(&file, &dir.path().join("store"), false)?;
         for name in ["outer", "inner"] {
-            let image = store.at.join(name);
-            std::fs::File::create(&image)?.set_len(megabytes * MEGABYTE)?;
-            command(
-                "mkfs.ext4",
-                &["-q", "-F", "-b", "4096", "-E", "lazy_itable_init=0,lazy_journal_init=0", &image.display().to_string()],
-            )?;
+            let image = store.path().join(name);
+            make_ext4(&image, megabytes, None)?;
         }
-        let outer = Mounted::mount(&store.at.join("outer"), &dir.path().join("disk"), true)?;
-        let inner = Mounted::mount(&store.at.join("inner"), &outer.at.join(within), true)?;
+        let outer = Mounted::mount(&store.path().join("outer"), &dir.path().join("disk"), true)?;
+        let inner = Mounted::mount(&store.path().join("inner"), &outer.path().join(within), true)?;
         Ok(Disks { inner, outer, store, within: within.to_owned(), dir })
     }
 
     /// Where the first disk is mounted.
     pub fn path(&self) -> &Path {
-        &self.outer.at
+        self.outer.path()
     }
 
     /// Where the second is mounted.
     pub fn inner(&self) -> &Path {
-        &self.inner.at
+        self.inner.path()
     }
 
     /// What would be left if the power went now. The first disk goes a moment before the second, so what the first says was synced
     /// on the second is there.
     pub fn cut(&self, number: usize) -> Result<Remains> {
-        let images = ["outer", "inner"].map(|name| self.store.at.join(format!("{name}-{number}")));
+        let images = ["outer", "inner"].map(|name| self.store.path().join(format!("{name}-{number}")));
         for (name, image) in ["outer", "inner"].iter().zip(&images) {
-            let from = self.store.at.join(name).display().to_string();
+            let from = self.store.path().join(name).display().to_string();
             command("cp", &["--reflink=always", &from, &image.display().to_string()])?;
         }
         let outer = Mounted::mount(&images[0], &self.dir.path().join(format!("cut-{number}")), true)?;
-        let inner = Mounted::mount(&images[1], &outer.at.join(&self.within), true)?;
+        let inner = Mounted::mount(&images[1], &outer.path().join(&self.within), true)?;
         Ok(Remains { inner, outer, images })
     }
 }
@@ -128,12 +88,12 @@ impl Disks {
 impl Remains {
     /// Where the first disk's are mounted.
     pub fn path(&self) -> &Path {
-        &self.outer.at
+        self.outer.path()
     }
 
     /// Where the second's are mounted.
     pub fn inner(&self) -> &Path {
-        &self.inner.at
+        self.inner.path()
     }
 }
 

@@ -1,0 +1,3 @@
+//! The commands that build networks and break them.
+
+pub mod run;

@@ -1,0 +1,206 @@
+//! The topology as plain processes on loopback addresses of this machine, with a gate in every link.
+//!
+//! A run has a network `127.B.C.0/24` to itself. Each node asks a name server of its own view, in which the host name of another node
+//! is the gate of the link between the two; the gate connects onward from the asking node's address. So links break one by one,
+//! without root, and every server sees who is really behind a connection.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::time::Instant;
+
+use anyhow::Context;
+
+use super::{Made, Names, Net};
+use crate::Result;
+use crate::dns::{Dns, Mood as DnsMood};
+use crate::gate::{Gate, Mood};
+use crate::node::port;
+use crate::peer::Peer;
+use crate::record::DialogueRecord;
+use crate::server::{Port, Server};
+use crate::system;
+use crate::topology::{MAX_NODES, NodePlan, SystemKind, Topology};
+
+/// The last octets of addresses in a run's network.
+mod host {
+    /// Held as long as the run lasts: the network is taken.
+    pub(super) const LOCK: u8 = 1;
+    pub(super) const NAMES: u8 = 2;
+    pub(super) const CLIENT: u8 = 9;
+    pub(super) const FIRST_NODE: u8 = 10;
+    pub(super) const FIRST_OUTSIDE: u8 = 30;
+    pub(super) const LAST_OUTSIDE: u8 = 49;
+    pub(super) const FIRST_LINK: u8 = 50;
+}
+
+/// The sender of a link that is no node.
+pub const CLIENT: &str = "client";
+
+/// A network `127.B.C.0/24` that no other run of this machine uses now.
+#[derive(Debug)]
+pub struct Addresses {
+    network: [u8; 3],
+    _lock: TcpListener,
+}
+
+impl Addresses {
+    /// Draws one.
+    pub fn draw() -> Result<Addresses> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        for _ in 0..1000 {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let mix = std::process::id().wrapping_mul(2_654_435_761).wrapping_add(number.wrapping_mul(7919)).to_be_bytes();
+            let network = [127, 1 + mix[0] % 250, mix[1]];
+            let lock = Ipv4Addr::new(network[0], network[1], network[2], host::LOCK);
+            if let Ok(lock) = TcpListener::bind((lock, port::MX)) {
+                return Ok(Addresses { network, _lock: lock });
+            }
+        }
+        anyhow::bail!("no loopback network is free: do a thousand other runs go on?")
+    }
+
+    fn at(&self, last: u8) -> IpAddr {
+        let [a, b, c] = self.network;
+        IpAddr::V4(Ipv4Addr::new(a, b, c, last))
+    }
+
+    /// The address of the node at this place of the topology.
+    pub fn node(&self, index: usize) -> IpAddr {
+        self.at(host::FIRST_NODE + index as u8)
+    }
+
+    /// The address of the gate from `from` (a node's place, or `MAX_NODES` for the client) to the node at `to`.
+    fn link(&self, from: usize, to: usize) -> IpAddr {
+        self.at(host::FIRST_LINK + (from * MAX_NODES + to) as u8)
+    }
+}
+
+/// The links of a run.
+pub struct LoopbackNet {
+    names: Zone,
+    gates: BTreeMap<(String, String), Gate>,
+    addresses: Addresses,
+    outside: AtomicU8,
+}
+
+/// The name server, and what its views say differently.
+struct Zone {
+    dns: Arc<Dns>,
+    _views: Vec<crate::dns::View>,
+}
+
+/// Makes the servers of a topology.
+pub fn make(topology: &Topology) -> Result<Made> {
+    let addresses = Addresses::draw()?;
+    let dns = Arc::new(Dns::start(addresses.at(host::NAMES))?);
+    system::publish(topology, &dns, &|index| addresses.node(index))?;
+    let (mut gates, mut views, mut servers) = (BTreeMap::new(), Vec::new(), Vec::new());
+    for (to, node) in topology.nodes.iter().enumerate() {
+        let from = CLIENT.to_owned();
+        let gate = open(&addresses, (MAX_NODES, addresses.at(host::CLIENT)), to, (&from, &node.name))?;
+        gates.insert((from, node.name.clone()), gate);
+    }
+    for (from, node) in topology.nodes.iter().enumerate() {
+        let view = dns.view(SocketAddr::new(addresses.at(host::NAMES), 0))?;
+        for (to, other) in topology.nodes.iter().enumerate().filter(|(to, _)| *to != from) {
+            let gate = open(&addresses, (from, addresses.node(from)), to, (&node.name, &other.name))?;
+            view.host(&topology.host(other), gate.address().ip())?;
+            gates.insert((node.name.clone(), other.name.clone()), gate);
+        }
+        let place = Place { address: addresses.node(from), nameserver: view.address() };
+        servers.push(server(topology, node, &place)?);
+        views.push(view);
+    }
+    let net = LoopbackNet { names: Zone { dns, _views: views }, gates, addresses, outside: AtomicU8::new(0) };
+    Ok(Made { servers, net: Box::new(net) })
+}
+
+/// Where a node stands.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    /// Its address.
+    pub address: IpAddr,
+    /// The name server that it asks.
+    pub nameserver: SocketAddr,
+}
+
+fn server(topology: &Topology, node: &NodePlan, place: &Place) -> Result<Box<dyn Server>> {
+    Ok(match node.system {
+        SystemKind::Bongsu => Box::new(system::bongsu::Process::make(topology, node, place)?),
+        SystemKind::Postfix => anyhow::bail!("{}: postfix as a node is not there yet", node.name),
+    })
+}
+
+fn open(addresses: &Addresses, from: (usize, IpAddr), to: usize, names: (&str, &str)) -> Result<Gate> {
+    let listen = SocketAddr::new(addresses.link(from.0, to), port::MX);
+    let target = SocketAddr::new(addresses.node(to), port::MX);
+    Gate::open(listen, target, Some(from.1), (names.0.to_owned(), names.1.to_owned()))
+        .with_context(|| format!("the gate from {} to {}", names.0, names.1))
+}
+
+impl Net for LoopbackNet {
+    fn link(&self, from: &str, to: &str, mood: Mood) -> Result<()> {
+        self.gate(from, to)?.mood(mood)
+    }
+
+    fn gate(&self, from: &str, to: &str) -> Result<&Gate> {
+        self.gates.get(&(from.to_owned(), to.to_owned())).with_context(|| format!("no link from {from} to {to}"))
+    }
+
+    fn client_to(&self, node: &str) -> Result<SocketAddr> {
+        Ok(self.gate(CLIENT, node)?.address())
+    }
+
+    fn names(&self) -> &dyn Names {
+        &self.names
+    }
+
+    fn outside(&self, host: &str, keywords: &[&str]) -> Result<Arc<Peer>> {
+        let number = self.outside.fetch_add(1, Ordering::Relaxed);
+        anyhow::ensure!(number <= host::LAST_OUTSIDE - host::FIRST_OUTSIDE, "too many servers outside");
+        let address = self.addresses.at(host::FIRST_OUTSIDE + number);
+        self.names.dns.host(host, address)?;
+        Ok(Arc::new(Peer::start(address, port::MX, keywords)?))
+    }
+
+    fn since(&self, start: Instant) {
+        self.gates.values().for_each(|gate| gate.since(start));
+    }
+
+    fn dialogues(&self) -> Vec<DialogueRecord> {
+        let mut all: Vec<DialogueRecord> = self.gates.values().flat_map(Gate::dialogues).collect();
+        all.sort_by_key(|dialogue| dialogue.at);
+        all
+    }
+}
+
+impl Names for Zone {
+    fn add(&self, name: &str, kind: &str, data: &str) -> Result<()> {
+        self.dns.record(name, kind, data)
+    }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        self.dns.remove(name)
+    }
+
+    fn mood(&self, name: Option<&str>, mood: DnsMood) -> Result<()> {
+        self.dns.mood(name, mood)
+    }
+
+    fn asked(&self, name: &str, kind: &str) -> Result<usize> {
+        self.dns.asked(name, kind)
+    }
+}
+
+/// The port number of a door of a node that runs as a process.
+pub fn number(port: Port) -> u16 {
+    match port {
+        Port::Mx => port::MX,
+        Port::Submission => port::SUBMISSION,
+        Port::Submissions => port::SUBMISSIONS,
+        Port::Pop3 => port::POP3,
+        Port::Pop3s => port::POP3S,
+    }
+}

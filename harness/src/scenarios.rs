@@ -1,0 +1,9 @@
+//! The scenarios that come with the harness, in groups.
+
+pub mod acceptance;
+pub mod failover;
+
+use crate::scenario::Scenario;
+
+/// Every group.
+pub const ALL: &[&[Scenario]] = &[acceptance::ALL, failover::ALL];
