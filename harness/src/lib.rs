@@ -7,6 +7,7 @@ pub mod client;
 pub mod corpus;
 pub mod dialog;
 pub mod dns;
+pub mod gate;
 pub mod ledger;
 pub mod load;
 pub mod maildir;
