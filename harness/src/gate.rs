@@ -291,7 +291,8 @@ fn runtime() -> Result<&'static Runtime> {
         let limit = getrlimit(Resource::Nofile);
         // A process that may not raise it gets by with less.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).thread_name("gate").enable_all().build();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).thread_name("gate").enable_all().build();
         runtime.map_err(|error| error.to_string())
     });
     made.as_ref().map_err(|error| anyhow::anyhow!("no runtime for gates: {error}"))

@@ -10,6 +10,7 @@ use anyhow::Context;
 use bongsu_harness::Result;
 use bongsu_harness::cli::run;
 use bongsu_harness::dialog::Dialog;
+use bongsu_harness::gate;
 use bongsu_harness::ledger::Ledger;
 use bongsu_harness::load::Load;
 use bongsu_harness::peer::Peer;
@@ -89,6 +90,8 @@ enum Command {
         #[arg(long, default_value_t = 0)]
         messages: usize,
     },
+    /// Stand between mail servers: pass, delay, cut at an exact point, and print each dialogue
+    Gate(gate::Command),
 }
 
 fn main() -> ExitCode {
@@ -137,6 +140,7 @@ fn run(command: Command) -> Result<ExitCode> {
             Ok(if report.accepted == messages { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Peer { address, port, keyword, answer, messages } => peer(address, port, &keyword, &answer, messages),
+        Command::Gate(command) => command.run().map(|()| ExitCode::SUCCESS),
     }
 }
 

@@ -136,6 +136,7 @@ impl Session {
     }
 
     async fn end(mut self, ended: Ended) {
+        let abrupt = matches!(ended, Ended::Gate);
         let (how, text) = match ended {
             Ended::InOrder => (How::Fin, "closed".into()),
             Ended::Broken(Side::Client) => (How::Reset, "reset by the client".into()),
@@ -150,6 +151,7 @@ impl Session {
                 let _ = self.until(|_| false).await;
                 self.cut();
             }
+            How::Reset if abrupt => self.cut(),
             How::Reset => {
                 arrived(&self.client).await;
                 if let Some(server) = &self.server {

@@ -85,11 +85,7 @@ enum Phase {
     /// A message after DATA.
     Message(client::Message),
     /// A chunk after BDAT.
-    Chunk {
-        left: u64,
-        size: u64,
-        last: bool,
-    },
+    Chunk { left: u64, size: u64, last: bool },
     /// TLS, both ways.
     Opaque,
 }
@@ -182,8 +178,8 @@ impl Follow {
             let (now, later) = rest.split_at(point.map_or(rest.len(), |(offset, _)| offset));
             self.way(side).seen += now.len() as u64;
             match side {
-                Side::Client => self.from_client(now, &mut flow),
-                Side::Server => self.from_server(now, &mut flow),
+                Side::Client => self.client_says(now, &mut flow),
+                Side::Server => self.server_says(now, &mut flow),
             }
             rest = later;
             if let Some((_, number)) = point {
@@ -238,7 +234,9 @@ impl Follow {
 
     /// Takes every trip that is reached on this edge of a place, and gives the loss of its reply, if one is among them.
     fn reach(&mut self, flow: &mut Flow, edge: Edge, fits: impl Fn(&Place) -> bool) -> Option<Loss> {
-        let reached = self.trips.reach(|trip| fits(&trip.place) && (trip.edge == edge && !loses(trip) || edge == Edge::Before && loses(trip)));
+        let reached = self
+            .trips
+            .reach(|trip| fits(&trip.place) && (trip.edge == edge && !loses(trip) || edge == Edge::Before && loses(trip)));
         let mut loss = None;
         for (number, trip) in reached {
             match trip.what {
@@ -250,7 +248,9 @@ impl Follow {
     }
 
     fn opaque(&mut self, side: Side, octets: &[u8], flow: &mut Flow) {
-        if side == Side::Server && let Some(Loss { number, how, point }) = self.lose_next.take() {
+        if side == Side::Server
+            && let Some(Loss { number, how, point }) = self.lose_next.take()
+        {
             flow.act(number, Deed::End(how), point);
             return;
         }

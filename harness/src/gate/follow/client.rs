@@ -51,7 +51,7 @@ impl Message {
 }
 
 impl Follow {
-    pub(super) fn from_client(&mut self, octets: &[u8], flow: &mut Flow) {
+    pub(super) fn client_says(&mut self, octets: &[u8], flow: &mut Flow) {
         let mut rest = octets;
         while !rest.is_empty() && !flow.ended {
             rest = match self.phase {

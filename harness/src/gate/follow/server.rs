@@ -8,7 +8,7 @@ const STARTTLS: &[u8] = b"STARTTLS";
 const BLOTTED: &[u8] = b"XXXXXXXX";
 
 impl Follow {
-    pub(super) fn from_server(&mut self, octets: &[u8], flow: &mut Flow) {
+    pub(super) fn server_says(&mut self, octets: &[u8], flow: &mut Flow) {
         let mut rest = octets;
         while !rest.is_empty() && !flow.ended {
             if matches!(self.phase, Phase::Opaque) {

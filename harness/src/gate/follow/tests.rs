@@ -21,6 +21,7 @@ fn out(trips: &[Trip], script: &[(Side, &str)], size: usize) -> (String, Vec<Str
             }
         }
     };
+    add(Side::Client, follow.connect());
     for (side, text) in script {
         for piece in text.as_bytes().chunks(size) {
             add(*side, follow.feed(*side, piece));
@@ -120,7 +121,10 @@ fn end(text: &str, script: &[(Side, &str)]) -> String {
 #[test]
 fn each_place_is_found_exactly() {
     for (text, expected) in [
-        ("before line RCPT TO:<eve => reset", "C[MAIL FROM:<a@a>\r\nRCPT TO:<bob@b>\r\n]\n!End(Reset) before the line RCPT TO:<eve"),
+        (
+            "before line RCPT TO:<eve => reset",
+            "C[MAIL FROM:<a@a>\r\nRCPT TO:<bob@b>\r\n]\n!End(Reset) before the line RCPT TO:<eve",
+        ),
         ("after line rcpt => reset", "C[MAIL FROM:<a@a>\r\nRCPT TO:<bob@b>\r\n]\n!End(Reset) after the line rcpt"),
         ("before client 1 => fin", "S[220 b ESMTP\r\n]\n!End(Fin) before octet 1 of the client"),
         ("after client 1 => fin", "C[E]\n!End(Fin) after octet 1 of the client"),
@@ -198,14 +202,19 @@ fn chunks_and_tls_and_credentials() {
             ]
         );
         let (text, _) = out(&[trip("before connect => break-tls"), trip("9x after line MAIL => fin")], script, size);
-        assert!(text.ends_with("C[STARTTLS\r\n]\nS[220 go\r\n]\nC[MAIL FROM:<>\r\n]\nS[g`eu467]"), "{text}");
+        assert!(text.ends_with("C[STARTTLS\r\n]\nS[220 go\r\n]\nC[MAIL FROM:<>\r\n]\nS[g`eu476]"), "{text}");
     }
 }
 
 #[test]
 fn stripped_starttls_is_blotted_in_ehlo_replies_alone() {
-    let script: &[(Side, &str)] =
-        &[(S, "220 STARTTLS\r\n"), (C, "EHLO a\r\n"), (S, "250-b\r\n250 STARTTLS\r\n"), (C, "NOOP\r\n"), (S, "250 STARTTLS\r\n")];
+    let script: &[(Side, &str)] = &[
+        (S, "220 STARTTLS\r\n"),
+        (C, "EHLO a\r\n"),
+        (S, "250-b\r\n250 STARTTLS\r\n"),
+        (C, "NOOP\r\n"),
+        (S, "250 STARTTLS\r\n"),
+    ];
     let armed = [trip("after reply greeting => strip-starttls")];
     let (text, lines) = out(&armed, script, 3);
     assert!(text.contains("S[250-b\r\n250 XXXXXXXX\r\n]") && text.ends_with("S[250 STARTTLS\r\n]"), "{text}");
@@ -214,12 +223,7 @@ fn stripped_starttls_is_blotted_in_ehlo_replies_alone() {
 
 #[test]
 fn a_refused_data_is_followed_by_commands() {
-    let script: &[(Side, &str)] = &[
-        (S, "220 b\r\n"),
-        (C, "DATA\r\n"),
-        (S, "503 no\r\n"),
-        (C, "RSET\r\n.\r\nQUIT\r\n"),
-    ];
+    let script: &[(Side, &str)] = &[(S, "220 b\r\n"), (C, "DATA\r\n"), (S, "503 no\r\n"), (C, "RSET\r\n.\r\nQUIT\r\n")];
     let (_, lines) = out(&[], script, 1);
     assert_eq!(lines[3..], ["C: RSET", "C: .", "C: QUIT"]);
 }
