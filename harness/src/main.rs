@@ -10,10 +10,10 @@ use anyhow::Context;
 use bongsu_harness::Result;
 use bongsu_harness::cli::run;
 use bongsu_harness::dialog::Dialog;
-use bongsu_harness::gate;
 use bongsu_harness::ledger::Ledger;
 use bongsu_harness::load::Load;
 use bongsu_harness::peer::Peer;
+use bongsu_harness::{dns, gate};
 use clap::{Parser, Subcommand};
 
 /// Tools that test mail servers: play a dialogue, send a load, be a peer that obeys a script.
@@ -92,6 +92,8 @@ enum Command {
     },
     /// Stand between mail servers: pass, delay, cut at an exact point, and print each dialogue
     Gate(gate::Command),
+    /// Be a name server that fails on demand
+    Dns(dns::Command),
 }
 
 fn main() -> ExitCode {
@@ -140,6 +142,7 @@ fn run(command: Command) -> Result<ExitCode> {
             Ok(if report.accepted == messages { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Peer { address, port, keyword, answer, messages } => peer(address, port, &keyword, &answer, messages),
+        Command::Dns(command) => command.run().map(|()| ExitCode::SUCCESS),
         Command::Gate(command) => command.run().map(|()| ExitCode::SUCCESS),
     }
 }

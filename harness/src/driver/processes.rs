@@ -95,7 +95,7 @@ struct Zone {
 pub fn make(topology: &Topology) -> Result<Made> {
     let addresses = Addresses::draw()?;
     let dns = Arc::new(Dns::start(addresses.at(host::NAMES))?);
-    system::publish(topology, &dns, &|index| addresses.node(index))?;
+    dns.load(&system::zone(topology, &|index| addresses.node(index))?)?;
     let (mut gates, mut views, mut servers) = (BTreeMap::new(), Vec::new(), Vec::new());
     for (to, node) in topology.nodes.iter().enumerate() {
         let from = CLIENT.to_owned();
@@ -178,7 +178,7 @@ impl Net for LoopbackNet {
 
 impl Names for Zone {
     fn add(&self, name: &str, kind: &str, data: &str) -> Result<()> {
-        self.dns.record(name, kind, data)
+        self.dns.add(name, &format!("{kind} {data}"))
     }
 
     fn remove(&self, name: &str) -> Result<()> {
