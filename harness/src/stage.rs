@@ -186,7 +186,12 @@ impl Stage {
     pub fn pop(&self, mailbox: &str) -> Result<Pop> {
         let (user, domain) = mailbox.split_once('@').context("a mailbox is an address")?;
         let node = self.topology.nodes.iter().find(|node| node.domain == domain).with_context(|| format!("nobody has {domain}"))?;
-        Pop::login(self.server(&node.name)?.at(Port::Pop3), mailbox, &format!("secret-{user}"), REPLY)
+        let (server, password) = (self.server(&node.name)?, format!("secret-{user}"));
+        match self.driver {
+            DriverKind::Processes => Pop::login(server.at(Port::Pop3), mailbox, &password, REPLY),
+            // The client is no loopback address there, and a password in the clear is not taken.
+            DriverKind::Containers => Pop::login_tls(server.at(Port::Pop3s), mailbox, &password, REPLY),
+        }
     }
 
     /// A load of the client on these nodes, tried in this order, for these recipients; its tokens enter the stage's books.
