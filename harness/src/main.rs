@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bongsu_harness::Result;
-use bongsu_harness::cli::run;
+use bongsu_harness::cli::{compose, run};
 use bongsu_harness::dialog::Dialog;
 use bongsu_harness::ledger::Ledger;
 use bongsu_harness::load::Load;
@@ -30,6 +30,8 @@ enum Command {
     List,
     /// Run scenarios; exit code 1 where one fails
     Run(run::RunArguments),
+    /// Write a topology as files for Docker Compose
+    Compose(compose::Command),
     /// Clean up after a harness that is gone; started by the others
     #[command(hide = true)]
     Sweep,
@@ -110,6 +112,7 @@ fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::List => Ok(run::list()),
         Command::Run(arguments) => swept(|stop| run::run(&arguments, stop)),
+        Command::Compose(command) => command.run().map(|()| ExitCode::SUCCESS),
         Command::Sweep => {
             bongsu_harness::sweep::serve(std::io::stdin().lock());
             Ok(ExitCode::SUCCESS)

@@ -150,10 +150,17 @@ impl Plan {
     /// Writes the configuration into a directory, which is made: the settings with this text, and the maps beside them.
     pub fn write(&self, config: &Path, settings: &str) -> Result<()> {
         std::fs::create_dir_all(config)?;
-        std::fs::write(config.join("bongsu.toml"), settings)?;
-        std::fs::write(config.join("local-host-names"), format!("{}\n", self.domain))?;
-        std::fs::write(config.join("relay-domains"), self.relay_domains.iter().map(|d| format!("{d}\n")).collect::<String>())?;
-        Ok(std::fs::write(config.join("aliases"), &self.aliases)?)
+        self.files(settings).iter().try_for_each(|(name, text)| Ok(std::fs::write(config.join(name), text)?))
+    }
+
+    /// The files of the configuration: name and text.
+    pub fn files(&self, settings: &str) -> [(&'static str, String); 4] {
+        [
+            ("bongsu.toml", settings.to_owned()),
+            ("local-host-names", format!("{}\n", self.domain)),
+            ("relay-domains", self.relay_domains.iter().map(|domain| format!("{domain}\n")).collect()),
+            ("aliases", self.aliases.clone()),
+        ]
     }
 
     /// Makes directory, settings and accounts, starts the node and waits until its ports answer.

@@ -18,7 +18,8 @@ pub fn zone(topology: &Topology, address: &dyn Fn(usize) -> IpAddr) -> Result<St
     }
     for zone in &topology.zones {
         for (preference, host) in &zone.mx {
-            let host = topology.nodes.iter().find(|node| node.name == *host).map_or_else(|| host.clone(), |node| topology.host(node));
+            let host =
+                topology.nodes.iter().find(|node| node.name == *host).map_or_else(|| host.clone(), |node| topology.host(node));
             lines.push(format!("{} MX {preference} {host}", zone.domain));
         }
         for record in &zone.records {

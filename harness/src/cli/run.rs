@@ -41,7 +41,14 @@ pub fn list() -> ExitCode {
     for scenario in scenario::all() {
         let drivers: Vec<&str> = scenario.drivers.iter().map(|driver| driver.name()).collect();
         let systems: Vec<&str> = scenario.systems.iter().map(|system| system.name()).collect();
-        println!("{}\n    {}\n    {}; {}; {}", scenario.name, scenario.shows, scenario.rows.join(" "), drivers.join(" "), systems.join(" "));
+        println!(
+            "{}\n    {}\n    {}; {}; {}",
+            scenario.name,
+            scenario.shows,
+            scenario.rows.join(" "),
+            drivers.join(" "),
+            systems.join(" ")
+        );
     }
     ExitCode::SUCCESS
 }

@@ -49,16 +49,24 @@ impl Process {
     pub fn make(topology: &Topology, plan: &NodePlan, place: &Place) -> Result<Process> {
         let dir = tempfile::Builder::new().prefix(&format!("bongsu-{}-", plan.name)).tempdir()?;
         sweep::note(&format!("directory {}", dir.path().display()));
-        let place_lines = format!(
-            "relay.nameservers = [\"{}\"]\nrelay.port = {}\nrelay.allow_loopback = true\n",
-            place.nameserver,
-            port::MX
-        );
-        let node = Plan { address: place.address, dir: Some(dir.path().to_owned()), ..planned(topology, plan, &place_lines) };
+        let place_lines =
+            format!("relay.nameservers = [\"{}\"]\nrelay.port = {}\nrelay.allow_loopback = true\n", place.nameserver, port::MX);
+        let node = Plan {
+            address: place.address,
+            dir: Some(dir.path().to_owned()),
+            ..planned(topology, plan, &[SCENARIO, &place_lines])
+        };
         let volumes = volumes(plan, dir.path())?;
         set_first_clock(plan, &dir.path().join("etc"))?;
         let host = node.host();
-        Ok(Process { plan: plan.clone(), host, node: Mutex::new(node.make()?), paused: Mutex::default(), _volumes: volumes, dir })
+        Ok(Process {
+            plan: plan.clone(),
+            host,
+            node: Mutex::new(node.make()?),
+            paused: Mutex::default(),
+            _volumes: volumes,
+            dir,
+        })
     }
 
     fn node(&self) -> MutexGuard<'_, Node> {
@@ -105,8 +113,8 @@ pub fn merged(texts: &[&str]) -> String {
     lines.iter().map(|(_, line)| format!("{line}\n")).collect()
 }
 
-/// What a node of a topology is made from, but for where it stands; `place` are the settings that come from that.
-pub(crate) fn planned(topology: &Topology, plan: &NodePlan, place: &str) -> Plan {
+/// What a node of a topology is made from, but for where it stands. The topology's and the node's own settings win over `base`.
+pub(crate) fn planned(topology: &Topology, plan: &NodePlan, base: &[&str]) -> Plan {
     let host = topology.host(plan);
     let clock = if plan.clock { format!("testing.clock = \"{CLOCK}\"\n") } else { String::new() };
     Plan {
@@ -114,7 +122,7 @@ pub(crate) fn planned(topology: &Topology, plan: &NodePlan, place: &str) -> Plan
         domain: if plan.domain.is_empty() { host.clone() } else { plan.domain.clone() },
         host_name: Some(host),
         address: std::net::Ipv4Addr::UNSPECIFIED.into(),
-        settings: merged(&[SCENARIO, place, &clock, &topology.settings, &plan.settings]),
+        settings: merged(&[base, &[&clock, &topology.settings, &plan.settings]].concat()),
         relay_domains: plan.relay_domains.clone(),
         aliases: plan.aliases.clone(),
         accounts: plan.accounts.iter().map(|user| (user.clone(), format!("secret-{user}"))).collect(),
@@ -266,7 +274,11 @@ impl Server for Process {
     }
 
     fn set_clock(&self, ahead_ms: i64, rate: f64) -> Result<()> {
-        anyhow::ensure!(self.plan.clock, "{} has no clock that can be set: the topology says clock = true for one", self.plan.name);
+        anyhow::ensure!(
+            self.plan.clock,
+            "{} has no clock that can be set: the topology says clock = true for one",
+            self.plan.name
+        );
         self.configure(CLOCK, &clock_line(ahead_ms, rate)?)
     }
 

@@ -6,10 +6,10 @@ use std::{collections::HashMap, sync::Mutex, sync::PoisonError};
 
 use anyhow::Context;
 use sha2::{Digest, Sha256};
+use testcontainers::GenericBuildableImage;
 use testcontainers::bollard::query_parameters::{ListImagesOptionsBuilder, RemoveImageOptionsBuilder};
 use testcontainers::core::BuildImageOptions;
 use testcontainers::runners::AsyncBuilder;
-use testcontainers::GenericBuildableImage;
 
 use super::engine::{Engine, engine};
 use crate::Result;
@@ -62,11 +62,10 @@ fn find_or_build(engine: &Engine, recipe: &Recipe, binary: &Path) -> Result<Stri
     if engine.call("looking for an image", engine.docker().inspect_image(&image)).is_ok() {
         return Ok(image);
     }
-    let dockerfile = format!(
-        "FROM scratch\nCOPY {name} /bin/{name}\nLABEL {LABEL}={name}\n{}ENTRYPOINT [\"/bin/{name}\"]\n",
-        recipe.lines
-    );
-    let build = GenericBuildableImage::new(name, &tag).with_dockerfile_string(dockerfile).with_file(binary, format!("./{name}"));
+    let dockerfile =
+        format!("FROM scratch\nCOPY {name} /bin/{name}\nLABEL {LABEL}={name}\n{}ENTRYPOINT [\"/bin/{name}\"]\n", recipe.lines);
+    let build =
+        GenericBuildableImage::new(name, &tag).with_dockerfile_string(dockerfile).with_file(binary, format!("./{name}"));
     let build = async { Ok(build.build_image_with(BuildImageOptions::new()).await?) };
     engine.wait("building", BUILD, build).map(|_| ())?;
     // A failure leaves no more than an old image.

@@ -82,7 +82,8 @@ impl Machine {
     pub(crate) fn make(spec: Spec) -> Result<Machine> {
         let engine = engine()?;
         let options = CreateContainerOptionsBuilder::new().name(&spec.name).build();
-        let created = engine.call(&format!("making {}", spec.name), engine.docker().create_container(Some(options), body(&spec)))?;
+        let created =
+            engine.call(&format!("making {}", spec.name), engine.docker().create_container(Some(options), body(&spec)))?;
         Ok(Machine { engine, id: created.id, spec, log: Log::default() })
     }
 
@@ -116,7 +117,8 @@ impl Machine {
     /// Asks it to end in order, and waits. Its exit code.
     pub(crate) fn stop(&self) -> Result<i32> {
         let options = StopContainerOptionsBuilder::new().t(GRACE).build();
-        self.engine.call(&format!("stopping {}", self.spec.name), self.engine.docker().stop_container(&self.id, Some(options)))?;
+        self.engine
+            .call(&format!("stopping {}", self.spec.name), self.engine.docker().stop_container(&self.id, Some(options)))?;
         self.wait_ended()?;
         self.exit_code()
     }
@@ -124,7 +126,8 @@ impl Machine {
     /// SIGKILL to all of it, and waits until it is gone.
     pub(crate) fn kill(&self) -> Result<()> {
         let options = KillContainerOptionsBuilder::new().signal("SIGKILL").build();
-        self.engine.call(&format!("killing {}", self.spec.name), self.engine.docker().kill_container(&self.id, Some(options)))?;
+        self.engine
+            .call(&format!("killing {}", self.spec.name), self.engine.docker().kill_container(&self.id, Some(options)))?;
         self.wait_ended()
     }
 
@@ -242,9 +245,10 @@ fn body(spec: &Spec) -> ContainerCreateBody {
         open_stdin: Some(spec.fed),
         stdin_once: Some(spec.fed),
         host_config: Some(host),
-        networking_config: spec.stand.as_ref().map(|stand| NetworkingConfig {
-            endpoints_config: Some(HashMap::from([(spec.network.clone(), endpoint(stand))])),
-        }),
+        networking_config: spec
+            .stand
+            .as_ref()
+            .map(|stand| NetworkingConfig { endpoints_config: Some(HashMap::from([(spec.network.clone(), endpoint(stand))])) }),
         ..Default::default()
     }
 }

@@ -42,7 +42,8 @@ impl NameServer {
         spec.stand = Some(Stand { address: run.names(), aliases: vec!["names".into()], published: vec![(CONTROL, at)] });
         let machine = Machine::make(spec)?;
         machine.start()?;
-        let control = wait_for("the name server", PATIENCE, || Ok(Some(connect(at)?))).with_context(|| machine.log().tail("names", 20))?;
+        let control = wait_for("the name server", PATIENCE, || Ok(Some(connect(at)?)))
+            .with_context(|| machine.log().tail("names", 20))?;
         Ok(NameServer { control: Mutex::new(control), machine, dir })
     }
 

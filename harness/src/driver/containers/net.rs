@@ -77,8 +77,9 @@ impl Net for ContainerNet {
         let last = host::FIRST_OUTSIDE + u8::try_from(outside.len())?;
         anyhow::ensure!(last <= host::LAST_OUTSIDE, "too many servers outside");
         let gateway = IpAddr::V4(self.run.gateway());
-        let peer = Peer::start(gateway, 0, keywords)
-            .with_context(|| format!("SKIPPED: {gateway} is no address of this machine, so that no container can reach a script here"))?;
+        let peer = Peer::start(gateway, 0, keywords).with_context(|| {
+            format!("SKIPPED: {gateway} is no address of this machine, so that no container can reach a script here")
+        })?;
         let to = peer.address().to_string();
         let mut spec = self.run.part(&format!("outside-{last}"), &["gate", "--listen", "0.0.0.0:25", "--to", &to])?;
         let at = self.run.loopback(last, port::MX);

@@ -57,7 +57,8 @@ fn sweep(engine: &Engine, label: &str, which: &dyn Fn(&HashMap<String, String>) 
     let options = ListNetworksOptionsBuilder::new().filters(&filters).build();
     let networks = engine.call("listing networks", engine.docker().list_networks(Some(options)))?;
     for network in networks.iter().filter(|network| network.labels.as_ref().is_some_and(which)) {
-        let removed = engine.call("removing a network", engine.docker().remove_network(network.id.as_deref().unwrap_or_default()));
+        let removed =
+            engine.call("removing a network", engine.docker().remove_network(network.id.as_deref().unwrap_or_default()));
         unless_gone(removed)?;
     }
     Ok(())

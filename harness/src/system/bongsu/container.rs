@@ -11,7 +11,7 @@ use anyhow::Context;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::{CLOCK, SERVICES, accounts, clock_line, files, lock, planned, replace, set_first_clock, signal, volumes};
+use super::{CLOCK, SCENARIO, SERVICES, accounts, clock_line, files, lock, planned, replace, set_first_clock, signal, volumes};
 use crate::Result;
 use crate::client::Ran;
 use crate::driver::containers::{Machine, Run, Spec, Stand, number_within, user};
@@ -52,7 +52,7 @@ impl Contained {
     pub(crate) fn make(topology: &Topology, plan: &NodePlan, index: usize, run: &Arc<Run>) -> Result<Contained> {
         let dir = tempfile::Builder::new().prefix(&format!("bongsu-{}-", plan.name)).tempdir()?;
         sweep::note(&format!("directory {}", dir.path().display()));
-        let node = planned(topology, plan, &format!("relay.nameservers = [\"{}:53\"]\n", run.names()));
+        let node = planned(topology, plan, &[SCENARIO, &format!("relay.nameservers = [\"{}:53\"]\n", run.names())]);
         let (config, data) = (dir.path().join("etc"), dir.path().join("data"));
         node.write(&config, &node.heads())?;
         set_first_clock(plan, &config)?;
@@ -66,8 +66,11 @@ impl Contained {
         spec.network = run.network().to_owned();
         spec.names = Some(run.names());
         let published = DOORS.map(|(door, within)| (within, SocketAddr::new(run.client_side(index), number(door))));
-        spec.stand =
-            Some(Stand { address: run.node(index), aliases: vec![node.host(), plan.name.clone()], published: published.to_vec() });
+        spec.stand = Some(Stand {
+            address: run.node(index),
+            aliases: vec![node.host(), plan.name.clone()],
+            published: published.to_vec(),
+        });
         Ok(Contained {
             plan: plan.clone(),
             host: node.host(),
@@ -88,7 +91,8 @@ impl Contained {
     /// Every role and its process, by the numbers of the container.
     fn roles(&self) -> Result<Vec<(String, u32)>> {
         let ran = self.command(&["status", "--json"], b"")?;
-        let status: Value = serde_json::from_slice(&ran.stdout).with_context(|| format!("status --json printed {}", ran.text))?;
+        let status: Value =
+            serde_json::from_slice(&ran.stdout).with_context(|| format!("status --json printed {}", ran.text))?;
         let roles = status["roles"].as_array().context("status has no roles")?;
         let role = |role: &Value| Some((role["role"].as_str()?.to_owned(), u32::try_from(role["pid"].as_u64()?).ok()?));
         Ok(roles.iter().filter_map(role).collect())
@@ -97,7 +101,10 @@ impl Contained {
     /// The process of a service by the numbers of this machine, once it has one. The image holds no `kill`: signals come from here.
     fn service_process(&self, service: &str) -> Result<u32> {
         let seen = self.processes();
-        anyhow::ensure!(!seen.is_empty(), "SKIPPED: the engine's processes can't be seen from here, so one service can't get a signal");
+        anyhow::ensure!(
+            !seen.is_empty(),
+            "SKIPPED: the engine's processes can't be seen from here, so one service can't get a signal"
+        );
         wait_for(&format!("service {service} of {}", self.plan.name), PATIENCE, || {
             let within = self.roles()?.into_iter().find(|(name, _)| name == service).map(|(_, pid)| pid);
             Ok(within.and_then(|within| self.processes().into_iter().find(|pid| number_within(*pid) == Some(within))))
@@ -105,7 +112,8 @@ impl Contained {
     }
 
     fn signal_service(&self, process: u32, which: Signal) -> Result<()> {
-        signal(process, which).context("SKIPPED: a signal to one service of a container needs root, or the container's own user")
+        signal(process, which)
+            .context("SKIPPED: a signal to one service of a container needs root, or the container's own user")
     }
 }
 
@@ -243,7 +251,11 @@ impl Server for Contained {
     }
 
     fn set_clock(&self, ahead_ms: i64, rate: f64) -> Result<()> {
-        anyhow::ensure!(self.plan.clock, "{} has no clock that can be set: the topology says clock = true for one", self.plan.name);
+        anyhow::ensure!(
+            self.plan.clock,
+            "{} has no clock that can be set: the topology says clock = true for one",
+            self.plan.name
+        );
         self.configure(CLOCK, &clock_line(ahead_ms, rate)?)
     }
 
