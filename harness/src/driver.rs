@@ -95,5 +95,5 @@ pub fn impossible(kind: DriverKind) -> Option<String> {
 /// Removes all containers, networks and volumes that bear a label.
 pub(crate) fn sweep_label(label: &str) {
     // There is nobody left to tell; what stays is swept by the next run.
-    let _ = containers::sweep_run(label);
+    let _ = containers::sweep_until_quiet(label);
 }

@@ -23,7 +23,7 @@ use crate::system;
 use crate::topology::{NodePlan, SystemKind, Topology};
 
 pub(crate) use machine::{Machine, Spec, Stand, number_within, user};
-pub(crate) use owner::sweep_run;
+pub(crate) use owner::sweep_until_quiet;
 pub(crate) use run::Run;
 
 /// Makes the servers of a topology; the name server runs.
@@ -47,6 +47,11 @@ fn server(topology: &Topology, node: &NodePlan, index: usize, run: &Arc<Run>) ->
         SystemKind::Bongsu => Box::new(system::bongsu::Contained::make(topology, node, index, run)?),
         SystemKind::Postfix => anyhow::bail!("SKIPPED: {}: postfix runs as processes only", node.name),
     })
+}
+
+/// Names of the containers and networks that the process with this number made, and that are still there.
+pub fn left(pid: u32) -> Result<Vec<String>> {
+    owner::left(pid)
 }
 
 /// Why containers can't be had here, one line; `None` where they can.

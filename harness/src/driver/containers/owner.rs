@@ -2,15 +2,21 @@
 //! left is found and removed by the next one.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use testcontainers::bollard::query_parameters::{
     ListContainersOptionsBuilder, ListNetworksOptionsBuilder, RemoveContainerOptionsBuilder,
 };
 
-use super::engine::{Engine, engine, gone};
+use super::engine::{Engine, PATIENCE, engine, gone};
 use crate::Result;
 use crate::sweep::birth;
+use crate::wait::wait_until;
 
+/// A run is quiet that has made nothing for so long.
+const QUIET: Duration = Duration::from_secs(5);
+/// Between two looks at that.
+const LOOK: Duration = Duration::from_millis(250);
 /// The label with the run's name.
 const RUN: &str = "bongsu-harness";
 /// The label with the process that made it: its number, the moment of its birth, and the number's name space.
@@ -36,30 +42,67 @@ fn ended(owner: &str) -> bool {
 }
 
 /// Removes everything that bears the run's name.
-pub(crate) fn sweep_run(name: &str) -> Result<()> {
-    let name = name.to_owned();
-    sweep(engine()?, &format!("{RUN}={name}"), &|_| true)
+pub(super) fn sweep_run(name: &str) -> Result<()> {
+    remove(engine()?, &found(engine()?, &format!("{RUN}={name}"), &|_| true)?)
+}
+
+/// Removes everything that bears the run's name, after a sudden end of it: what the engine was asked for in its last moment may come into
+/// being a little later, so it ends once nothing more has come for a while.
+pub(crate) fn sweep_until_quiet(name: &str) -> Result<()> {
+    let mut quiet_since = Instant::now();
+    wait_until("nothing more to come", PATIENCE, || {
+        let all = engine().and_then(|engine| found(engine, &format!("{RUN}={name}"), &|_| true));
+        if all.as_ref().is_ok_and(|all| !all.containers.is_empty() || !all.networks.is_empty()) {
+            quiet_since = Instant::now();
+            let _ = sweep_run(name);
+        }
+        std::thread::park_timeout(LOOK);
+        quiet_since.elapsed() > QUIET
+    })
 }
 
 /// Removes everything of runs whose process has ended.
 pub(super) fn sweep_dead(engine: &Engine) -> Result<()> {
-    sweep(engine, RUN, &|labels| labels.get(OWNER).is_some_and(|owner| ended(owner)))
+    remove(engine, &found(engine, RUN, &|labels| labels.get(OWNER).is_some_and(|owner| ended(owner)))?)
 }
 
-/// Containers first: a network that is in use stays.
-fn sweep(engine: &Engine, label: &str, which: &dyn Fn(&HashMap<String, String>) -> bool) -> Result<()> {
+/// Names of the containers and networks that the process with this number made, and that are still there.
+pub(super) fn left(pid: u32) -> Result<Vec<String>> {
+    let of_pid =
+        |labels: &HashMap<String, String>| labels.get(OWNER).is_some_and(|owner| owner.starts_with(&format!("{pid} ")));
+    let Found { containers, networks } = found(engine()?, RUN, &of_pid)?;
+    Ok(containers.into_iter().chain(networks).map(|(_, name)| name).collect())
+}
+
+/// Identifiers and names.
+struct Found {
+    containers: Vec<(String, String)>,
+    networks: Vec<(String, String)>,
+}
+
+fn found(engine: &Engine, label: &str, which: &dyn Fn(&HashMap<String, String>) -> bool) -> Result<Found> {
     let filters = HashMap::from([("label", vec![label])]);
     let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
     let containers = engine.call("listing containers", engine.docker().list_containers(Some(options)))?;
-    for container in containers.iter().filter(|container| container.labels.as_ref().is_some_and(which)) {
-        remove_container(engine, container.id.as_deref().unwrap_or_default())?;
-    }
     let options = ListNetworksOptionsBuilder::new().filters(&filters).build();
     let networks = engine.call("listing networks", engine.docker().list_networks(Some(options)))?;
-    for network in networks.iter().filter(|network| network.labels.as_ref().is_some_and(which)) {
-        let removed =
-            engine.call("removing a network", engine.docker().remove_network(network.id.as_deref().unwrap_or_default()));
-        unless_gone(removed)?;
+    let containers = containers.into_iter().filter(|container| container.labels.as_ref().is_some_and(which));
+    let networks = networks.into_iter().filter(|network| network.labels.as_ref().is_some_and(which));
+    Ok(Found {
+        containers: containers.map(|found| (found.id.unwrap_or_default(), found.names.unwrap_or_default().join(" "))).collect(),
+        networks: networks.map(|found| (found.id.unwrap_or_default(), found.name.unwrap_or_default())).collect(),
+    })
+}
+
+/// Containers first, all at once: a network that is in use stays.
+fn remove(engine: &Engine, found: &Found) -> Result<()> {
+    let removed: Vec<Result<()>> = std::thread::scope(|scope| {
+        let removing: Vec<_> = found.containers.iter().map(|(id, _)| scope.spawn(|| remove_container(engine, id))).collect();
+        removing.into_iter().map(|removed| removed.join().unwrap_or(Ok(()))).collect()
+    });
+    removed.into_iter().collect::<Result<()>>()?;
+    for (id, _) in &found.networks {
+        unless_gone(engine.call("removing a network", engine.docker().remove_network(id)))?;
     }
     Ok(())
 }
