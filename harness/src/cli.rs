@@ -1,3 +1,6 @@
 //! The commands that build networks and break them.
 
+pub mod control;
+pub mod demo;
 pub mod run;
+pub mod up;

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bongsu_harness::Result;
-use bongsu_harness::cli::run;
+use bongsu_harness::cli::{demo, run, up};
 use bongsu_harness::dialog::Dialog;
 use bongsu_harness::gate;
 use bongsu_harness::ledger::Ledger;
 use bongsu_harness::load::Load;
 use bongsu_harness::peer::Peer;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Tools that test mail servers: play a dialogue, send a load, be a peer that obeys a script.
 #[derive(Debug, Parser)]
@@ -30,6 +30,17 @@ enum Command {
     List,
     /// Run scenarios; exit code 1 where one fails
     Run(run::RunArguments),
+    /// Show, in under a minute, what the product is for: three MX, the primary killed under load, nothing lost
+    Demo(demo::DemoArguments),
+    /// Keep a topology running, to be watched, loaded and broken by hand
+    Up(up::UpArguments),
+    #[command(flatten)]
+    Ask(up::Ask),
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
     /// Clean up after a harness that is gone; started by the others
     #[command(hide = true)]
     Sweep,
@@ -108,6 +119,13 @@ fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::List => Ok(run::list()),
         Command::Run(arguments) => swept(|stop| run::run(&arguments, stop)),
+        Command::Demo(arguments) => swept(|stop| demo::demo(&arguments, stop)),
+        Command::Up(arguments) => swept(|stop| up::up(&arguments, stop)),
+        Command::Ask(request) => up::tell(&request),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Arguments::command(), "bongsu-harness", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Sweep => {
             bongsu_harness::sweep::serve(std::io::stdin().lock());
             Ok(ExitCode::SUCCESS)
