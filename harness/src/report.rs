@@ -14,6 +14,7 @@ mod books;
 mod dialogues;
 pub mod html;
 pub mod junit;
+pub mod live;
 mod moments;
 pub mod plot;
 mod timeline;
