@@ -36,8 +36,9 @@ Three mail hosts take mail for office.example. DNS says in which order to try th
                      MX 20  second      keeps mail for the primary while it is away
                      MX 20  third       the same
 
-Senders deliver 60 messages a second. The primary is killed in the middle of it (kill -9), the senders turn to the other two, these
-queue what they take, and hand it over when the primary is back. At the end every message that was accepted is counted.
+Senders deliver 60 messages a second. In the middle of it the primary is killed
+(kill -9): the senders turn to the other two, these queue what they take, and hand
+it over when the primary is back. At the end every accepted message is counted.
 ";
 
 /// Shows it.
