@@ -146,8 +146,10 @@ impl Topology {
     /// One that comes with the harness, by its name.
     pub fn shipped(name: &str) -> Result<Topology> {
         let known = SHIPPED.map(|(name, _)| name).join(", ");
-        let (_, text) =
-            SHIPPED.iter().find(|(known, _)| *known == name).with_context(|| format!("no topology {name}; there are {known}"))?;
+        let (_, text) = SHIPPED
+            .iter()
+            .find(|(known, _)| *known == name)
+            .with_context(|| format!("no topology {name}; there are {known}"))?;
         Topology::parse(text)
     }
 

@@ -20,7 +20,8 @@ pub fn impossible() -> Option<String> {
         return Some("volumes of a given size need root, for loop devices and mounts".into());
     }
     let missing: Vec<&str> = ["mkfs.ext4", "losetup"].into_iter().filter(|program| !have(program)).collect();
-    (!missing.is_empty()).then(|| format!("volumes of a given size need {}: apt-get install e2fsprogs mount", missing.join(", ")))
+    (!missing.is_empty())
+        .then(|| format!("volumes of a given size need {}: apt-get install e2fsprogs mount", missing.join(", ")))
 }
 
 /// Runs a program of the system to its end; its output, or an error with what it said.

@@ -51,8 +51,9 @@ pub fn demo(arguments: &DemoArguments, stop: &AtomicBool) -> Result<ExitCode> {
         jobs: 1,
     };
     let run = scenario::play_all(&choice, &View::new(Live::new(1)), stop);
+    let written = report::write(&run, &arguments.report)?;
     let Some(played) = run.results.first().filter(|played| played.verdict == Verdict::Passed) else {
-        println!("{}", summary(&run));
+        println!("{}\nreport: {}", summary(&run), written.html.display());
         return Ok(ExitCode::FAILURE);
     };
     let books = &played.record.books;
@@ -61,7 +62,6 @@ pub fn demo(arguments: &DemoArguments, stop: &AtomicBool) -> Result<ExitCode> {
         "Every one of the {} copies that were accepted lies in its mailbox, octet for octet. Nothing was lost.",
         books.accepted
     );
-    let written = report::write(&run, &arguments.report)?;
     println!("The whole story, with every message's way: {}", written.html.display());
     Ok(ExitCode::SUCCESS)
 }

@@ -12,7 +12,8 @@ use crate::stage::{PATIENCE, Stage};
 use crate::topology::Topology;
 use crate::wait::wait_until;
 
-const RECIPIENTS: &[&str] = &["minji@office.example", "sora@office.example", "juno@office.example", "minji@office.example sora@office.example"];
+const RECIPIENTS: &[&str] =
+    &["minji@office.example", "sora@office.example", "juno@office.example", "minji@office.example sora@office.example"];
 const ALL_MX: &[&str] = &["primary", "second", "third"];
 
 /// All of them.
@@ -74,7 +75,14 @@ pub const ALL: &[Scenario] = &[
 ];
 
 fn load(stage: &Stage) -> Result<Load> {
-    Ok(Load { equal: 2, sessions: 6, rate: Some(60.0), timeout: Duration::from_secs(3), patience: Duration::from_secs(30), ..stage.load(ALL_MX, RECIPIENTS)? })
+    Ok(Load {
+        equal: 2,
+        sessions: 6,
+        rate: Some(60.0),
+        timeout: Duration::from_secs(3),
+        patience: Duration::from_secs(30),
+        ..stage.load(ALL_MX, RECIPIENTS)?
+    })
 }
 
 /// The load runs, the primary goes away by `strike`, the secondaries queue, the primary returns.
