@@ -127,7 +127,11 @@ pub(crate) fn planned(topology: &Topology, plan: &NodePlan, base: &[&str]) -> Pl
         aliases: plan.aliases.clone(),
         accounts: plan.accounts.iter().map(|user| (user.clone(), format!("secret-{user}"))).collect(),
         // A test of the harness: does it notice a node that lacks something (`tests/tests/mutants.rs`)?
-        environment: std::env::var("HARNESS_MUTANT").ok().map(|mutant| ("BONGSU_MUTANT".to_owned(), mutant)).into_iter().collect(),
+        environment: std::env::var("HARNESS_MUTANT")
+            .ok()
+            .map(|mutant| ("BONGSU_MUTANT".to_owned(), mutant))
+            .into_iter()
+            .collect(),
         binary: None,
         dir: None,
     }
