@@ -192,6 +192,11 @@ impl<'a> Attempt<'a> {
             let status = self.status(554, 4, 6, format!("Mail loop: the message was delivered to {account} before"));
             return self.end(index, What::Failed, status);
         }
+        // It came by a way on which its sender could not be told, or before the limit was lowered.
+        if self.claim.message_len() > self.rules.size_limit {
+            let status = lib_policy::too_large_for_mailbox(self.rules.size_limit, self.office.clock.now());
+            return self.end(index, What::Failed, status);
+        }
         let origin = recipients.origin(index).and_then(|origin| self.claim.envelope().recipients.get(origin));
         match self.put(&account, origin) {
             Ok(size) => {

@@ -23,6 +23,8 @@ pub(crate) struct Rules {
     pub(crate) zone: TimeZone,
     pub(crate) schedule: Schedule,
     pub(crate) reporting: ReportingMta,
+    /// Octets of the largest message that a mailbox takes.
+    pub(crate) size_limit: u64,
 }
 
 impl Rules {
@@ -38,7 +40,7 @@ impl Rules {
             zone: zone.clone(),
         };
         let schedule = Schedule::new(&queue.retry, queue.return_after, queue.warn_after);
-        Ok(Rules { host, default_domain, zone, schedule, reporting })
+        Ok(Rules { host, default_domain, zone, schedule, reporting, size_limit: settings.smtp.local_size_limit.0 })
     }
 }
 

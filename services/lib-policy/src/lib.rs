@@ -16,7 +16,7 @@ mod route;
 mod schedule;
 mod verdict;
 
-pub use admit::{Admission, Client, Door, admit_recipient, admit_sender};
+pub use admit::{Admission, Client, Door, admit_recipient, admit_sender, too_large_for_mailbox};
 pub use aliases::{Aliases, Summary, Target};
 pub use content::{BccFilter, Fixes, HeaderScan, MAX_FIELD, fixes};
 pub use limit::{Limiter, Limits, Turned};
