@@ -51,7 +51,8 @@ pub(crate) fn attempt(office: &Office, id: QueueId) -> Next {
 }
 
 fn run(office: &Office, claim: Claim) -> Next {
-    let (rules, maps) = (office.rules.load_full(), office.maps.load_full());
+    let rules = office.rules.load_full();
+    let maps = maps_for(office, &rules, &claim);
     let (id, envelope, previous) = (claim.id(), claim.envelope().clone(), claim.recipients().last_at());
     let queue_of = |address: &Address| queue_of(address, &maps, &rules);
     let now = office.clock.now();
@@ -97,6 +98,22 @@ fn run(office: &Office, claim: Claim) -> Next {
         Ended::Finished => office.journal.done(id, &envelope),
     }
     Next::None
+}
+
+/// The maps to route by. Where they know nobody of a recipient's name, they are looked at first: whoever took the message may have
+/// looked later than we did, and mail for a new account must not be returned.
+fn maps_for(office: &Office, rules: &Rules, claim: &Claim) -> Arc<Maps> {
+    let maps = office.maps.load_full();
+    let recipients = &claim.envelope().recipients;
+    let unknown = |index: usize| {
+        let facts = maps.facts(&rules.default_domain);
+        recipients.get(index).is_some_and(|recipient| route(&recipient.address, &facts) == Route::Unknown)
+    };
+    if !claim.pending().into_iter().any(unknown) {
+        return maps;
+    }
+    office.look();
+    office.maps.load_full()
 }
 
 impl<'a> Attempt<'a> {

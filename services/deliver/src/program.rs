@@ -2,7 +2,7 @@
 
 use std::io;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -58,8 +58,8 @@ fn begin(mut role: Role) -> Result<(), String> {
     let served = runtime.block_on(async {
         let wakes = Receiver::new(wakes)?;
         let files = MapFiles::new(&role.settings, role.config.as_deref(), &role.data);
-        let program = Program { crew: Crew::new(office.clone(), most), office: office.clone(), maps: Arc::default() };
-        program.watch(files, role.settings.clone(), true);
+        let program = Program { crew: Crew::new(office.clone(), most), office: office.clone() };
+        office.watch(files, role.settings.clone());
         program.serve(&mut role, &wakes).await;
         io::Result::Ok(())
     });
@@ -80,16 +80,13 @@ fn open(role: &Role, recorder: Recorder) -> Result<Office, String> {
         waker: Waker::new(&role.data.join("run")),
         rules: ArcSwap::from_pointee(Rules::new(settings)?),
         maps: ArcSwap::from_pointee(Maps::default()),
+        files: Mutex::default(),
     })
 }
-
-/// The map files, and the settings that name them.
-type Watched = Option<(MapFiles, Settings)>;
 
 struct Program {
     crew: Arc<Crew>,
     office: Arc<Office>,
-    maps: Arc<Mutex<Watched>>,
 }
 
 /// What a turn of the loop is about.
@@ -134,6 +131,7 @@ impl Program {
             match turn {
                 Turn::Order(Order::Drain) => break,
                 Turn::Order(Order::Reload(new)) => self.reload(&reporter, new.generation, &new.settings, role),
+                Turn::Order(Order::Look(number)) => self.look(&reporter, number),
                 Turn::Wakes(wakes) => self.wake(wakes, &mut scan),
                 Turn::Scanned | Turn::Changed => {}
                 Turn::ScanDue => scan.wanted = true,
@@ -183,14 +181,17 @@ impl Program {
         let sessions = self.crew.len() as u64;
         let why = if self.office.spool.in_trouble() { "outcomes cannot be recorded: nothing is delivered" } else { "" };
         reporter.state(&State { sessions, accepting: "running".into(), why: why.into() });
-        let (maps, office) = (Arc::clone(&self.maps), Arc::clone(&self.office));
-        spawn_blocking(move || look(&maps, &office, false));
+        let office = Arc::clone(&self.office);
+        spawn_blocking(move || office.look_if_free());
     }
 
-    /// Watches these files from now on.
-    fn watch(&self, files: MapFiles, settings: Settings, first: bool) {
-        *self.maps.lock().unwrap_or_else(PoisonError::into_inner) = Some((files, settings));
-        look(&self.maps, &self.office, first);
+    /// Looks at the maps and says so, off the loop.
+    fn look(&self, reporter: &Reporter, number: u64) {
+        let (office, reporter) = (Arc::clone(&self.office), reporter.clone());
+        spawn_blocking(move || {
+            office.look();
+            reporter.looked(number);
+        });
     }
 
     fn reload(&self, reporter: &Reporter, generation: u64, settings: &Settings, role: &Role) {
@@ -198,7 +199,7 @@ impl Program {
             Ok(rules) => {
                 self.office.rules.store(Arc::new(rules));
                 self.office.spool.limit(Limits::of(settings));
-                self.watch(MapFiles::new(settings, role.config.as_deref(), &role.data), settings.clone(), true);
+                self.office.watch(MapFiles::new(settings, role.config.as_deref(), &role.data), settings.clone());
                 reporter.in_force(generation);
             }
             Err(why) => reporter.refused(generation, why),
@@ -223,23 +224,6 @@ impl Program {
         while !self.crew.is_idle() {
             self.crew.changed.notified().await;
         }
-    }
-}
-
-/// Looks at the maps, unless another look is under way. Blocks.
-fn look(maps: &Mutex<Watched>, office: &Office, first: bool) {
-    let mut watched = match maps.try_lock() {
-        Ok(watched) => watched,
-        Err(TryLockError::WouldBlock) if !first => return,
-        Err(_) => maps.lock().unwrap_or_else(PoisonError::into_inner),
-    };
-    let Some((files, settings)) = watched.as_mut() else { return };
-    let (new, troubles) = files.look(settings, first);
-    for trouble in troubles {
-        office.journal.warn(&trouble.subject, trouble.text);
-    }
-    if let Some(new) = new {
-        office.maps.store(Arc::new(new));
     }
 }
 

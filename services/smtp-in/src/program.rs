@@ -124,6 +124,10 @@ impl Program {
             tokio::select! {
                 order = line.next() => match order {
                     Order::Reload(new) => self.reload(*new),
+                    Order::Look(number) => {
+                        self.look_at_maps(false);
+                        self.reporter.looked(number);
+                    }
                     Order::Drain => return,
                 },
                 _ = tick.tick() => {

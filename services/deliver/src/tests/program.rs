@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use lib_account::{Cost, Register};
 use lib_net::Role;
-use lib_net::line::{NewSettings, Start, ToRole, send_frame};
+use lib_net::line::{FrameReader, FromRole, NewSettings, Start, ToRole, send_frame};
 use lib_net::role::{RoleName, SocketName};
 use lib_net::wake::{Consumer, Wake};
 use lib_settings::Secrets;
@@ -84,6 +84,14 @@ impl Node {
         }
     }
 
+    /// Orders a look, and waits until it was taken.
+    fn look(&self) {
+        send_frame(&self.supervisor, &ToRole::Look(7), &[]).unwrap();
+        self.supervisor.set_read_timeout(Some(SOON)).unwrap();
+        let mut reader = FrameReader::default();
+        while reader.read::<FromRole>(&self.supervisor).unwrap().unwrap() != FromRole::Looked(7) {}
+    }
+
     fn drain(self) {
         send_frame(&self.supervisor, &ToRole::Drain, &[]).unwrap();
         assert_eq!(format!("{:?}", self.program.join().unwrap()), format!("{:?}", ExitCode::SUCCESS));
@@ -113,7 +121,7 @@ fn what_lies_there_and_what_is_told_arrives_and_a_drain_ends_it() {
 fn a_lost_wake_is_found_by_a_run_and_a_changed_map_counts() {
     let node = Node::start(|_, _| {});
     std::fs::write(node.dir.path().join("config/aliases"), "info: minji\n").unwrap();
-    std::thread::sleep(Duration::from_millis(2500));
+    node.look();
     queue(&node.spool, "info@example.kr");
     node.wakes.send(Wake::Run.to_string().as_bytes()).unwrap();
     node.wait_for(1);
@@ -122,6 +130,25 @@ fn a_lost_wake_is_found_by_a_run_and_a_changed_map_counts() {
     queue(&node.spool, "info@example.kr");
     node.wakes.send(b"run").unwrap();
     node.wait_for(2);
+    node.drain();
+}
+
+#[test]
+fn mail_for_an_account_that_is_younger_than_our_last_look_is_not_returned() {
+    let node = Node::start(|_, _| {});
+    for number in 0..10 {
+        node.look();
+        let name = format!("new{number}@example.kr");
+        let register = Register::open(&node.dir.path().join("state")).with_cost(Cost { memory: 64, passes: 1 });
+        register.add(Account::new(address(&name)), "secret").unwrap();
+        let id = queue(&node.spool, &name);
+        node.wakes.send(Wake::New(id).to_string().as_bytes()).unwrap();
+        let begun = Instant::now();
+        while node.mailboxes.maildrop(&name).map_or(0, |maildrop| maildrop.len()) == 0 {
+            assert!(begun.elapsed() < SOON && node.spool.list(Queue::Relay).next().is_none(), "{name} got nothing");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
     node.drain();
 }
 
