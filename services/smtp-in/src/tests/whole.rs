@@ -12,7 +12,7 @@ use lib_account::{Account, Cost, Register};
 use lib_net::line::{FrameReader, FromRole, NewSettings, Start, ToRole, send_frame};
 use lib_net::listen::TlsMode;
 use lib_net::role::{RoleName, SocketName};
-use lib_settings::{CertificateText, ListenerRole, Profile, Secrets, Settings};
+use lib_settings::{Bytes, CertificateText, ListenerRole, Profile, Secrets, Settings};
 
 /// The program, and the supervisor's end of its line.
 struct Running {
@@ -154,4 +154,21 @@ fn accounts_count_as_soon_as_the_role_says_that_it_looked() {
         let reply = client.asked_for(&name);
         assert!(reply.starts_with("550 5.1.1"), "{name}: {reply}");
     }
+}
+
+/// R1.5: a reload changes the reserve for the sessions that run, at once and without a restart.
+#[test]
+fn a_reserve_above_what_is_free_shuts_the_door_and_a_lower_one_opens_it() {
+    let mut running = Running::start();
+    let mut client = running.client();
+    for _ in 0..3 {
+        assert!(client.say("MAIL FROM:<x@else.example>").starts_with("250 "));
+        assert!(client.say("RSET").starts_with("250 "));
+        let before = std::mem::replace(&mut running.settings.smtp.message_size_limit, Bytes(u64::MAX / 4));
+        assert_eq!(running.reload(Secrets::default()), running.in_force());
+        assert!(client.say("MAIL FROM:<x@else.example>").starts_with("452 4.3.1"));
+        running.settings.smtp.message_size_limit = before;
+        assert_eq!(running.reload(Secrets::default()), running.in_force());
+    }
+    assert!(client.say("MAIL FROM:<x@else.example>").starts_with("250 "));
 }
