@@ -13,6 +13,7 @@ pub mod maildir;
 pub mod node;
 pub mod peer;
 pub mod pop;
+pub mod postfix;
 pub mod power;
 pub mod smtp;
 pub mod tls;
