@@ -108,6 +108,8 @@ struct Scan {
     pause: Duration,
     /// Somebody asked for one.
     wanted: bool,
+    /// It is to find also what is not due yet.
+    all: bool,
 }
 
 impl Program {
@@ -115,7 +117,7 @@ impl Program {
         let reporter = role.line.reporter();
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut scan = Scan { running: None, ended: Instant::now(), pause: Duration::ZERO, wanted: true };
+        let mut scan = Scan { running: None, ended: Instant::now(), pause: Duration::ZERO, wanted: true, all: false };
         let mut swept: Option<Instant> = None;
         reporter.ready();
         loop {
@@ -162,7 +164,8 @@ impl Program {
         for wake in wakes {
             match wake {
                 Wake::New(id) => new.push(id),
-                Wake::Flush(_) | Wake::Below(_) | Wake::Look | Wake::Run => scan.wanted = true,
+                Wake::Run => (scan.wanted, scan.all) = (true, true),
+                Wake::Flush(_) | Wake::Below(_) | Wake::Look => scan.wanted = true,
             }
         }
         self.crew.add(new);
@@ -247,10 +250,11 @@ impl Scan {
 
     fn start(&mut self, crew: &Arc<Crew>) {
         self.wanted = false;
+        let all = std::mem::take(&mut self.all);
         let crew = Arc::clone(crew);
         let runtime = tokio::runtime::Handle::current();
         self.running = Some(spawn_blocking(move || {
-            let (due, messages) = crew.scan();
+            let (due, messages) = crew.scan(all);
             let _inside = runtime.enter();
             crew.add(due);
             messages
