@@ -1,6 +1,6 @@
 //! What all attempts share: the stores, the clock, and the settings and maps as they are now.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 
 use arc_swap::ArcSwap;
 use jiff::tz::TimeZone;
@@ -56,6 +56,8 @@ pub(crate) struct Office {
     pub(crate) maps: ArcSwap<Maps>,
     /// Where the maps come from; nothing before the first settings.
     pub(crate) files: Mutex<Watched>,
+    /// Held by each who writes a copy; alone by one who found no room.
+    pub(crate) room: RwLock<()>,
 }
 
 impl Office {

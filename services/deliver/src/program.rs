@@ -2,7 +2,7 @@
 
 use std::io;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -81,6 +81,7 @@ fn open(role: &Role, recorder: Recorder) -> Result<Office, String> {
         rules: ArcSwap::from_pointee(Rules::new(settings)?),
         maps: ArcSwap::from_pointee(Maps::default()),
         files: Mutex::default(),
+        room: RwLock::default(),
     })
 }
 
