@@ -80,6 +80,11 @@ impl Ledger {
         self.lines().values().filter(|line| line.told == Told::Accepted).count()
     }
 
+    /// Messages that got 4yz or 5yz.
+    pub fn refused(&self) -> usize {
+        self.lines().values().filter(|line| line.told == Told::Refused).count()
+    }
+
     /// Tokens of accepted messages.
     pub fn accepted_tokens(&self) -> Vec<String> {
         self.lines().iter().filter(|(_, line)| line.told == Told::Accepted).map(|(token, _)| token.clone()).collect()

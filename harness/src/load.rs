@@ -1,5 +1,6 @@
 //! A seeded load: many sessions at once, every message with a token of its own, every reply entered into the ledger.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -7,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::ledger::{FIELD, Ledger, Line, Told};
-use crate::smtp::{Smtp, stuffed};
+use crate::smtp::{Reply, Smtp, stuffed};
 
 /// What is sent, where, and how fast.
 #[derive(Debug, Clone)]
@@ -41,6 +42,8 @@ pub struct Report {
     pub accepted: usize,
     /// Messages that got 4yz or 5yz.
     pub refused: usize,
+    /// How often each of these was said: code and enhanced code, as `452 4.3.1`.
+    pub refusals: BTreeMap<String, usize>,
     /// Messages without a final reply.
     pub in_doubt: usize,
     /// Connections that failed or ended early.
@@ -122,6 +125,12 @@ impl Flow {
         crate::wait::wait_until(&format!("{more} more messages accepted"), patience, || self.ledger.accepted() >= target)
     }
 
+    /// Waits until `more` messages were refused from now on.
+    pub fn wait_refused(&self, more: usize, patience: Duration) -> crate::Result<()> {
+        let target = self.ledger.refused() + more;
+        crate::wait::wait_until(&format!("{more} more messages refused"), patience, || self.ledger.refused() >= target)
+    }
+
     /// Ends the load after the messages under way; its books and its report.
     pub fn end(self) -> crate::Result<(Arc<Ledger>, Report)> {
         self.stop.store(true, Ordering::Relaxed);
@@ -151,6 +160,7 @@ impl Load {
         for report in reports {
             all.accepted += report.accepted;
             all.refused += report.refused;
+            report.refusals.into_iter().for_each(|(said, times)| *all.refusals.entry(said).or_default() += times);
             all.in_doubt += report.in_doubt;
             all.broken += report.broken;
             all.latencies.extend(report.latencies);
@@ -201,31 +211,47 @@ impl Load {
         let mut draw = Draw(self.seed ^ (number as u64).wrapping_mul(0x2545_f491_4f6c_dd1d));
         let body = stuffed(&message(&token, draw.between(self.size.0 as u64, self.size.1 as u64) as usize));
         let start = Instant::now();
-        let told = self.transact(smtp, &recipients, &body);
-        let line = Line { told: *told.as_ref().unwrap_or(&Told::Nothing), copies: recipients.len() };
-        ledger.enter(&token, line);
-        match line.told {
-            Told::Accepted => {
+        let answered = self.transact(smtp, &recipients, &body);
+        let told = match &answered {
+            Ok(None) => Told::Accepted,
+            Ok(Some(_)) => Told::Refused,
+            Err(_) => Told::Nothing,
+        };
+        ledger.enter(&token, Line { told, copies: recipients.len() });
+        match answered {
+            Ok(None) => {
                 report.accepted += 1;
                 report.latencies.push(start.elapsed());
             }
-            Told::Refused => report.refused += 1,
-            Told::Nothing => report.in_doubt += 1,
+            Ok(Some(reply)) => {
+                report.refused += 1;
+                let text = reply.text();
+                let said = format!("{} {}", reply.code, text.split(' ').next().unwrap_or_default());
+                *report.refusals.entry(said).or_default() += 1;
+            }
+            Err(error) => {
+                report.in_doubt += 1;
+                return Err(error);
+            }
         }
-        told.map(|_| ())
+        Ok(())
     }
 
-    fn transact(&self, smtp: &mut Smtp, recipients: &[&str], body: &[u8]) -> crate::Result<Told> {
-        let mut refused = smtp.command(&format!("MAIL FROM:<{}>", self.from))?.code != 250;
-        for recipient in recipients {
-            refused = refused || smtp.command(&format!("RCPT TO:<{recipient}>"))?.code != 250;
-        }
-        if refused || smtp.command("DATA")?.code != 354 {
-            smtp.command("RSET")?;
-            return Ok(Told::Refused);
+    /// `None` where the message was accepted, else the reply that refused it.
+    fn transact(&self, smtp: &mut Smtp, recipients: &[&str], body: &[u8]) -> crate::Result<Option<Reply>> {
+        let mut commands = vec![(format!("MAIL FROM:<{}>", self.from), 250)];
+        commands.extend(recipients.iter().map(|recipient| (format!("RCPT TO:<{recipient}>"), 250)));
+        commands.push(("DATA".to_owned(), 354));
+        for (command, wanted) in commands {
+            let reply = smtp.command(&command)?;
+            if reply.code != wanted {
+                smtp.command("RSET")?;
+                return Ok(Some(reply));
+            }
         }
         smtp.send(body)?;
-        Ok(if smtp.reply()?.code == 250 { Told::Accepted } else { Told::Refused })
+        let reply = smtp.reply()?;
+        Ok((reply.code != 250).then_some(reply))
     }
 }
 

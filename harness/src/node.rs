@@ -285,6 +285,21 @@ impl Node {
             .collect())
     }
 
+    /// SIGSTOP to one role's process: it answers nobody until it is resumed.
+    pub fn pause_role(&self, role: &str) -> Result<()> {
+        self.signal_role(role, Signal::STOP)
+    }
+
+    /// SIGCONT to one role's process.
+    pub fn resume_role(&self, role: &str) -> Result<()> {
+        self.signal_role(role, Signal::CONT)
+    }
+
+    fn signal_role(&self, role: &str, signal: Signal) -> Result<()> {
+        let found = self.role_pids()?.into_iter().find(|(name, _)| name == role).map(|(_, number)| number);
+        Ok(kill_process(pid(found.with_context(|| format!("{role} has no process"))?)?, signal)?)
+    }
+
     /// SIGKILL to one role's process, once it has one (after an earlier death it waits a moment for its restart).
     pub fn kill_role(&self, role: &str) -> Result<u32> {
         let number = wait_for(&format!("role {role} of {}", self.plan.name), PATIENCE, || {

@@ -4,59 +4,19 @@
 //! would hold after a cut at that moment: what was synced, and of the rest whatever the kernel happened to have written.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-use anyhow::Context;
 
 use crate::Result;
-use crate::client::{have, run};
-
-const STEP: Duration = Duration::from_secs(120);
-const MEGABYTE: u64 = 1024 * 1024;
+use crate::mount::{MEGABYTE, Mounted, command, wanting};
 
 /// Why power cuts can't be tried here; `None` where they can.
 pub fn impossible() -> Option<String> {
-    if !rustix::process::geteuid().is_root() {
-        return Some("power cuts need root, for loop devices and mounts".into());
-    }
-    let missing: Vec<&str> = ["mkfs.xfs", "mkfs.ext4", "losetup"].into_iter().filter(|program| !have(program)).collect();
-    if !missing.is_empty() {
-        return Some(format!("power cuts need {}: apt-get install xfsprogs e2fsprogs mount", missing.join(", ")));
+    let wanting = wanting("power cuts", &[("mkfs.xfs", "xfsprogs"), ("mkfs.ext4", "e2fsprogs"), ("losetup", "mount")]);
+    if wanting.is_some() {
+        return wanting;
     }
     let xfs = std::fs::read_to_string("/proc/filesystems").is_ok_and(|text| text.contains("xfs"))
         || command("modprobe", &["xfs"]).is_ok();
     (!xfs).then(|| "power cuts need a kernel with XFS".into())
-}
-
-fn command(program: &str, args: &[&str]) -> Result<String> {
-    let ran = run(program, args, b"", STEP)?.ok().with_context(|| format!("{program} {}", args.join(" ")))?;
-    Ok(String::from_utf8_lossy(&ran.stdout).trim().to_owned())
-}
-
-/// A mounted file system image; unmounted and detached when dropped.
-#[derive(Debug)]
-struct Mounted {
-    device: String,
-    at: PathBuf,
-}
-
-impl Mounted {
-    fn mount(image: &Path, at: &Path, direct: bool) -> Result<Mounted> {
-        std::fs::create_dir_all(at)?;
-        let direct = if direct { "--direct-io=on" } else { "--direct-io=off" };
-        let device = command("losetup", &["--find", "--show", direct, &image.display().to_string()])?;
-        let mounted = Mounted { device, at: at.to_owned() };
-        command("mount", &[&mounted.device, &mounted.at.display().to_string()])?;
-        Ok(mounted)
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        // Lazily, so that a process that has not died yet can't keep the mount alive for ever.
-        let _ = command("umount", &["-l", &self.at.display().to_string()]);
-        let _ = command("losetup", &["-d", &self.device]);
-    }
 }
 
 /// Two disks whose power can be cut: one for all data, one for a directory within it (the mailboxes may have a volume of their own, and

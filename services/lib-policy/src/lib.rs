@@ -21,6 +21,6 @@ pub use aliases::{Aliases, Summary, Target};
 pub use content::{BccFilter, Fixes, HeaderScan, MAX_FIELD, fixes};
 pub use limit::{Limiter, Limits, Turned};
 pub use maps::{LineProblem, LocalDomains, RelayDomains};
-pub use route::{Directory, Expansion, Facts, Member, Route, expand, route, route_with_trail};
+pub use route::{Directory, Expansion, Facts, MAX_MEMBERS, Member, Route, expand, route, route_with_trail};
 pub use schedule::{AfterFailure, Failure, Schedule};
 pub use verdict::{Step, Trail, Verdict};
