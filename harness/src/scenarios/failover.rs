@@ -74,7 +74,7 @@ pub const ALL: &[Scenario] = &[
 ];
 
 fn load(stage: &Stage) -> Result<Load> {
-    Ok(Load { sessions: 6, rate: Some(60.0), timeout: Duration::from_secs(3), patience: Duration::from_secs(30), ..stage.load(ALL_MX, RECIPIENTS)? })
+    stage.steady(ALL_MX, RECIPIENTS, 60.0)
 }
 
 /// The load runs, the primary goes away by `strike`, the secondaries queue, the primary returns.
