@@ -87,7 +87,7 @@ fn stops(stage: &Stage) -> Result<()> {
 }
 
 fn between(stage: &Stage) -> Result<()> {
-    let rounds = 8;
+    let rounds = 5;
     let mailbox = "minji@office.example";
     let flow = stage.flow(stage.steady(&["office"], &[mailbox], 120.0)?);
     let mut fetched = 0;

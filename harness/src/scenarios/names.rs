@@ -98,7 +98,7 @@ fn slow(stage: &Stage) -> Result<()> {
 }
 
 fn lies(stage: &Stage) -> Result<()> {
-    let lies = ["lie MX 10 no-such-host.invalid", "lie TXT this is no mail host", "lie MX 10 127.0.0.1"];
+    let lies = ["lie MX 10 no-such-host.invalid", "lie MX 10 127.255.255.254", "lie A 127.255.255.254"];
     for (at, (domain, lie)) in DOMAINS.iter().zip(lies).enumerate() {
         with_mood(stage, domain, lie, || stage.wait_events("office", "deferred", at + 1))?;
     }

@@ -48,9 +48,14 @@ fn three_wait(stage: &Stage) -> Result<()> {
     }
     stage.wait_events("secondary", "deferred", 3)?;
     dead.heal()?;
-    ensure!(stage.server("secondary")?.queued()?.len() == 3, "three messages wait");
+    ensure!(waiting_messages(stage)? == 3, "three messages wait");
     stage.step("three messages wait for their next attempt in half an hour");
     Ok(())
+}
+
+/// Messages queued at the secondary, without the notifications that their sender is told of their delay with.
+fn waiting_messages(stage: &Stage) -> Result<usize> {
+    Ok(stage.server("secondary")?.queued()?.iter().filter(|found| !found.token.is_empty()).count())
 }
 
 fn wait_handed_over(stage: &Stage) -> Result<()> {
@@ -74,7 +79,7 @@ fn six_days(stage: &Stage) -> Result<()> {
     let dead = stage.strike(&KILL, &["primary"])?;
     stage.strike(&CLOCK, &["secondary", SIX_DAYS])?.keep();
     stage.wait_events("secondary", "deferred", 6)?;
-    ensure!(stage.server("secondary")?.queued()?.len() == 3, "they wait no longer");
+    ensure!(waiting_messages(stage)? == 3, "they wait no longer");
     stage.held("they were tried after the jump, failed, and are not returned");
     dead.heal()?;
     stage.server("secondary")?.run_queue()?;
