@@ -88,6 +88,11 @@ impl Pop {
         }
     }
 
+    /// The connection itself, for faults.
+    pub fn stream(&self) -> &TcpStream {
+        self.reader.get_ref()
+    }
+
     /// QUIT, which is when deletions happen.
     pub fn quit(mut self) -> Result<()> {
         self.ok("QUIT")?;

@@ -150,7 +150,7 @@ fn set_and_run(turn: &Turn, witness: Option<Arc<dyn Witness>>, record: &mut Reco
     // A scenario that panics is a scenario that fails: what it built must still be taken down, and told.
     let run = catch_unwind(AssertUnwindSafe(|| (turn.scenario.run)(&stage)));
     let outcome = run.unwrap_or_else(|panic| Err(anyhow::anyhow!("panicked: {}", words(panic.as_ref()))));
-    let outcome = outcome.and_then(|()| stage.settle(SETTLE).map(|_| ()));
+    let outcome = outcome.and_then(|()| if stage.is_settled() { Ok(()) } else { stage.settle(SETTLE).map(|_| ()) });
     let outcome = outcome.map_err(|error| {
         let logs: Vec<String> = stage.servers().map(|server| server.log_tail(40)).collect();
         anyhow::anyhow!("{error:#}\n\n{}", logs.join("\n"))

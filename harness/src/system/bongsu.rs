@@ -18,7 +18,7 @@ use crate::node::{Node, Plan, port};
 use crate::server::{Copy, Counts, Event, Port, Server};
 use crate::sweep;
 use crate::topology::{NodePlan, Topology};
-use crate::volume::{self, Mounted};
+use crate::volume::{self, Disk, Mounted};
 
 /// Settings that a node of a scenario has unless the topology says otherwise: every client comes from a few addresses here, and a
 /// failed attempt is followed by another within a second or two.
@@ -35,6 +35,7 @@ pub struct Process {
     paused: Mutex<Vec<(String, u32)>>,
     // Behind the node, which uses them: in this order, the inner first.
     _volumes: Vec<Mounted>,
+    _disk: Option<Disk>,
     dir: tempfile::TempDir,
 }
 
@@ -68,19 +69,13 @@ impl Process {
             binary: None,
             dir: Some(dir.path().to_owned()),
         };
-        let volumes = volumes(plan, dir.path())?;
+        let (volumes, disk) = volumes(plan, dir.path())?;
         if plan.clock {
             std::fs::create_dir_all(dir.path().join("etc"))?;
             std::fs::write(dir.path().join("etc").join(CLOCK), clock_line(0, 1.0)?)?;
         }
-        Ok(Process {
-            plan: plan.clone(),
-            host,
-            node: Mutex::new(node.make()?),
-            paused: Mutex::default(),
-            _volumes: volumes,
-            dir,
-        })
+        let (node, paused) = (Mutex::new(node.make()?), Mutex::default());
+        Ok(Process { plan: plan.clone(), host, node, paused, _volumes: volumes, _disk: disk, dir })
     }
 
     fn node(&self) -> MutexGuard<'_, Node> {
@@ -121,20 +116,28 @@ pub fn merged(texts: &[&str]) -> String {
     lines.iter().map(|(_, line)| format!("{line}\n")).collect()
 }
 
-/// The volumes of a plan, mounted where the node's data will lie.
-fn volumes(plan: &NodePlan, dir: &std::path::Path) -> Result<Vec<Mounted>> {
-    let mut mounted = Vec::new();
+/// Beside a node's data: the disk that its volumes lie on.
+const DISK: &str = "disk";
+
+/// The volumes of a plan, mounted where the node's data will lie, the inner first; and the disk that they lie on.
+fn volumes(plan: &NodePlan, dir: &std::path::Path) -> Result<(Vec<Mounted>, Option<Disk>)> {
     let wanted = [("data", plan.volume, plan.inodes), ("data/mail", plan.mail_volume, None)];
+    let sum: u64 = wanted.iter().filter_map(|(_, megabytes, _)| *megabytes).sum();
+    if sum == 0 {
+        return Ok((Vec::new(), None));
+    }
+    if let Some(why) = volume::impossible() {
+        anyhow::bail!("{}{why}", crate::scenario::SKIPPED);
+    }
+    let disk = Disk::mount(&dir.join(DISK), sum + 1)?;
+    let mut mounted = Vec::new();
     for (at, megabytes, inodes) in wanted {
         let Some(megabytes) = megabytes else { continue };
-        if let Some(why) = volume::impossible() {
-            anyhow::bail!("SKIPPED: {why}");
-        }
-        let image = dir.join(format!("{}.img", at.replace('/', "-")));
+        let image = dir.join(DISK).join(format!("{}.img", at.replace('/', "-")));
         volume::make_ext4(&image, megabytes, inodes)?;
         mounted.insert(0, Mounted::mount(&image, &dir.join(at), false)?);
     }
-    Ok(mounted)
+    Ok((mounted, Some(disk)))
 }
 
 /// The text of a clock file: `ahead_ms` of the real clock now, and from now `rate` times as fast.
@@ -170,6 +173,10 @@ impl Server for Process {
     }
 
     fn kill(&self) -> Result<()> {
+        // A frozen service would not notice that its supervisor is gone.
+        for (_, process) in lock(&self.paused).drain(..) {
+            let _ = signal(process, Signal::KILL);
+        }
         self.node().kill()
     }
 
@@ -204,8 +211,14 @@ impl Server for Process {
     fn resume_service(&self, service: &str) -> Result<()> {
         // A frozen supervisor could not tell which process it was.
         let mut paused = lock(&self.paused);
-        let at = paused.iter().position(|(name, _)| name == service).with_context(|| format!("{service} is not frozen"))?;
-        signal(paused.remove(at).1, Signal::CONT)
+        // One that was killed in the meantime is frozen no longer.
+        let Some(at) = paused.iter().position(|(name, _)| name == service) else { return Ok(()) };
+        let (_, process) = paused.remove(at);
+        if crate::node::runs(process) { signal(process, Signal::CONT) } else { Ok(()) }
+    }
+
+    fn service_process(&self, service: &str) -> Result<u32> {
+        self.node().role_process(service)
     }
 
     fn command(&self, args: &[&str], input: &[u8]) -> Result<Ran> {
