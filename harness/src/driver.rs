@@ -48,6 +48,9 @@ pub trait Net: Send + Sync {
     /// Where the client reaches the MX door of a node, through the gate of its link where there is one.
     fn client_to(&self, node: &str) -> Result<std::net::SocketAddr>;
 
+    /// The node does not run: connections to it are refused by the machine that it is on, and not by a gate that found nobody.
+    fn down(&self, node: &str, down: bool) -> Result<()>;
+
     /// The name server.
     fn names(&self) -> &dyn Names;
 

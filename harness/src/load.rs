@@ -19,6 +19,8 @@ use crate::ledger::{FIELD, Ledger};
 pub struct Load {
     /// The servers in the order in which they are tried.
     pub to: Vec<SocketAddr>,
+    /// The last so many of them have the same preference: each sender begins with another of them.
+    pub equal: usize,
     /// Sessions at once.
     pub sessions: usize,
     /// Messages in all; the load ends after them.
@@ -48,6 +50,7 @@ impl Load {
     pub fn new(to: &[SocketAddr], recipients: &[&str]) -> Load {
         Load {
             to: to.to_vec(),
+            equal: 1,
             sessions: 10,
             messages: usize::MAX / 2,
             per_session: 5,
@@ -179,7 +182,12 @@ impl Load {
         let start = Instant::now();
         let turns = sender::Turns { load: self, ledger, stop, next: &next, start };
         let reports: Vec<Report> = std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..self.sessions).map(|_| scope.spawn(|| sender::Sender::new(&turns).run())).collect();
+            let workers: Vec<_> = (0..self.sessions)
+                .map(|number| {
+                    let turns = &turns;
+                    scope.spawn(move || sender::Sender::new(turns, number).run())
+                })
+                .collect();
             workers.into_iter().filter_map(|worker| worker.join().ok()).collect()
         });
         let mut all = Report { took: start.elapsed(), ..Report::default() };

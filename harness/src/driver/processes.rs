@@ -165,6 +165,11 @@ impl Net for LoopbackNet {
         Ok(self.gate(CLIENT, node)?.address())
     }
 
+    fn down(&self, node: &str, down: bool) -> Result<()> {
+        let mood = if down { Mood::Refuse } else { Mood::Pass };
+        self.gates.iter().filter(|((_, to), _)| to == node).try_for_each(|(_, gate)| gate.mood(mood))
+    }
+
     fn names(&self) -> &dyn Names {
         &self.names
     }

@@ -33,6 +33,8 @@ struct Session {
 pub(super) struct Sender<'a> {
     turns: &'a Turns<'a>,
     session: Option<Session>,
+    /// The servers in the order in which this sender tries them.
+    order: Vec<usize>,
     /// Until when each server is left alone.
     shunned: Vec<Instant>,
     report: Report,
@@ -48,9 +50,15 @@ struct Try {
 }
 
 impl<'a> Sender<'a> {
-    pub(super) fn new(turns: &'a Turns<'a>) -> Sender<'a> {
-        let shunned = vec![turns.start; turns.load.to.len()];
-        Sender { turns, session: None, shunned, report: Report::default() }
+    /// The sender with this number.
+    pub(super) fn new(turns: &'a Turns<'a>, number: usize) -> Sender<'a> {
+        let servers = turns.load.to.len();
+        let mut order: Vec<usize> = (0..servers).collect();
+        let equal = &mut order[servers - turns.load.equal.min(servers)..];
+        if !equal.is_empty() {
+            equal.rotate_left(number % equal.len());
+        }
+        Sender { turns, session: None, order, shunned: vec![turns.start; servers], report: Report::default() }
     }
 
     pub(super) fn run(mut self) -> Report {
@@ -98,7 +106,7 @@ impl<'a> Sender<'a> {
         let (token, wire) = (load.token(number), stuffed(&message));
         let last = loop {
             let mut last = None;
-            for to in 0..load.to.len() {
+            for to in self.order.clone() {
                 if Instant::now() < self.shunned[to] && load.to.len() > 1 {
                     continue;
                 }

@@ -76,6 +76,7 @@ pub const ALL: &[Scenario] = &[
 
 fn load(stage: &Stage) -> Result<Load> {
     Ok(Load {
+        equal: 2,
         sessions: 6,
         rate: Some(60.0),
         timeout: Duration::from_secs(3),

@@ -62,6 +62,7 @@ impl Contained {
         spec.binds = vec![format!("{}:/etc/bongsu:ro", config.display()), format!("{}:/var/lib/bongsu", data.display())];
         own(&data)?;
         accounts::make(&node, &spec, &data)?;
+        spec.environment = node.environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
         spec.hostname = node.host();
         spec.network = run.network().to_owned();
         spec.names = Some(run.names());
