@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod client;
+pub mod compose;
 pub mod corpus;
 pub mod dialog;
 pub mod dns;

@@ -24,15 +24,15 @@ use crate::system;
 use crate::topology::{MAX_NODES, NodePlan, SystemKind, Topology};
 
 /// The last octets of addresses in a run's network.
-mod host {
-    /// Held as long as the run lasts: the network is taken.
-    pub(super) const LOCK: u8 = 1;
-    pub(super) const NAMES: u8 = 2;
-    pub(super) const CLIENT: u8 = 9;
-    pub(super) const FIRST_NODE: u8 = 10;
-    pub(super) const FIRST_OUTSIDE: u8 = 30;
-    pub(super) const LAST_OUTSIDE: u8 = 49;
-    pub(super) const FIRST_LINK: u8 = 50;
+pub(super) mod host {
+    /// Held as long as the run lasts: the network is taken. Containers have this machine there.
+    pub(in crate::driver) const LOCK: u8 = 1;
+    pub(in crate::driver) const NAMES: u8 = 2;
+    pub(in crate::driver) const CLIENT: u8 = 9;
+    pub(in crate::driver) const FIRST_NODE: u8 = 10;
+    pub(in crate::driver) const FIRST_OUTSIDE: u8 = 30;
+    pub(in crate::driver) const LAST_OUTSIDE: u8 = 49;
+    pub(in crate::driver) const FIRST_LINK: u8 = 50;
 }
 
 /// The sender of a link that is no node.
@@ -61,7 +61,13 @@ impl Addresses {
         anyhow::bail!("no loopback network is free: do a thousand other runs go on?")
     }
 
-    fn at(&self, last: u8) -> IpAddr {
+    /// Its first three octets.
+    pub(super) fn network(&self) -> [u8; 3] {
+        self.network
+    }
+
+    /// An address of it.
+    pub(super) fn at(&self, last: u8) -> IpAddr {
         let [a, b, c] = self.network;
         IpAddr::V4(Ipv4Addr::new(a, b, c, last))
     }
@@ -95,7 +101,7 @@ struct Zone {
 pub fn make(topology: &Topology) -> Result<Made> {
     let addresses = Addresses::draw()?;
     let dns = Arc::new(Dns::start(addresses.at(host::NAMES))?);
-    system::publish(topology, &dns, &|index| addresses.node(index))?;
+    dns.load(&system::zone(topology, &|index| addresses.node(index))?)?;
     let (mut gates, mut views, mut servers) = (BTreeMap::new(), Vec::new(), Vec::new());
     for (to, node) in topology.nodes.iter().enumerate() {
         let from = CLIENT.to_owned();
@@ -143,6 +149,12 @@ fn open(addresses: &Addresses, from: (usize, IpAddr), to: usize, names: (&str, &
 impl Net for LoopbackNet {
     fn link(&self, from: &str, to: &str, mood: Mood) -> Result<()> {
         self.gate(from, to)?.mood(mood)
+    }
+
+    fn isolate(&self, node: &str, away: bool) -> Result<()> {
+        let mood = if away { Mood::Cut } else { Mood::Pass };
+        let touched = self.gates.iter().filter(|((from, to), _)| from == node || to == node);
+        touched.map(|(_, gate)| gate).try_for_each(|gate| gate.mood(mood))
     }
 
     fn gate(&self, from: &str, to: &str) -> Result<&Gate> {

@@ -23,7 +23,8 @@ pub const READ_ONLY: Fault = Fault {
         command("mount", &["-o", "remount,errors=remount-ro", &at.display().to_string()])?;
         let device = device_at(&at)?;
         let switch = format!("/sys/fs/ext4/{}/trigger_fs_error", device.trim_start_matches("/dev/"));
-        std::fs::write(&switch, "harness").with_context(|| format!("{SKIPPED}this machine can't make a file system fail: {switch}"))?;
+        std::fs::write(&switch, "harness")
+            .with_context(|| format!("{SKIPPED}this machine can't make a file system fail: {switch}"))?;
         let probe = at.join(".probe");
         wait_until("a volume that takes nothing", PATIENCE, || std::fs::write(&probe, "x").is_err())?;
         stage.journal().enter(&node, "full");

@@ -67,7 +67,10 @@ fn every_service(stage: &Stage) -> Result<()> {
     let most = ROUNDS * SENDERS;
     ensure!(report.broken <= 2 * most, "{} connections broke, {most} were open", report.broken);
     stage.held(format!("{} connections broke, of {most} that were open at some kill", report.broken));
-    stage.allow_duplicates(ROUNDS * WINDOW, "relay-out died before it wrote down what the peer had taken: 32 answers, and one for each connection");
+    stage.allow_duplicates(
+        ROUNDS * WINDOW,
+        "relay-out died before it wrote down what the peer had taken: 32 answers, and one for each connection",
+    );
     Ok(())
 }
 
@@ -80,7 +83,8 @@ fn stops(stage: &Stage) -> Result<()> {
     flow.wait_accepted(40, PATIENCE)?;
     let (ledger, report) = flow.end()?;
     ensure!(report.refused == 0 && report.in_doubt == 0, "{report:?}");
-    let doubtful = ledger.accepted_tokens().iter().filter(|token| ledger.line(token).is_some_and(|line| line.doubtful > 0)).count();
+    let doubtful =
+        ledger.accepted_tokens().iter().filter(|token| ledger.line(token).is_some_and(|line| line.doubtful > 0)).count();
     ensure!(doubtful == 0, "{doubtful} messages were left without a reply by a stop in order");
     stage.held("every message had its reply before the node ended");
     Ok(())

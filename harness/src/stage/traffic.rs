@@ -8,6 +8,7 @@ use anyhow::Context;
 
 use super::{PATIENCE, REPLY, Stage};
 use crate::Result;
+use crate::driver::DriverKind;
 use crate::ledger::Found;
 use crate::load::{Flow, Load};
 use crate::pop::Pop;
@@ -30,7 +31,12 @@ impl Stage {
     pub fn pop(&self, mailbox: &str) -> Result<Pop> {
         let (user, _) = mailbox.split_once('@').context("a mailbox is an address")?;
         let node = self.topology.home(mailbox)?;
-        Pop::login(self.server(&node.name)?.at(Port::Pop3), mailbox, &format!("secret-{user}"), REPLY)
+        let (server, password) = (self.server(&node.name)?, format!("secret-{user}"));
+        match self.driver {
+            DriverKind::Processes => Pop::login(server.at(Port::Pop3), mailbox, &password, REPLY),
+            // The client is no loopback address there, and a password in the clear is not taken.
+            DriverKind::Containers => Pop::login_tls(server.at(Port::Pop3s), mailbox, &password, REPLY),
+        }
     }
 
     /// A load of the client on these nodes, tried in this order, for these recipients; its tokens enter the stage's books.
@@ -55,7 +61,8 @@ impl Stage {
     /// Sends one message with a token of its own, and enters it. The token, and the reply to the final dot or to what was refused.
     pub fn send(&self, node: &str, from: &str, to: &[&str]) -> Result<(String, String)> {
         let token = format!("one{}", self.ledger.len());
-        let load = Load { tag: token.clone(), from: from.into(), messages: 1, sessions: 1, ..self.load(&[node], &[&to.join(" ")])? };
+        let load =
+            Load { tag: token.clone(), from: from.into(), messages: 1, sessions: 1, ..self.load(&[node], &[&to.join(" ")])? };
         load.run(&self.ledger, &std::sync::atomic::AtomicBool::new(false));
         let token = format!("{token}-0");
         let line = self.ledger.line(&token).with_context(|| format!("{node} could not be reached"))?;
