@@ -89,14 +89,14 @@ impl View {
 
 fn listen(
     runtime: &tokio::runtime::Runtime,
-    address: IpAddr,
+    address: SocketAddr,
     zone: &Arc<Mutex<Zone>>,
     overrides: &Overrides,
 ) -> Result<SocketAddr> {
     let (bound, mut server) = runtime.block_on(async {
         // The TCP port is chosen first: it is the scarcer, and UDP on the same number nearly always follows.
         for _ in 0..20 {
-            let tcp = tokio::net::TcpListener::bind((address, 0)).await?;
+            let tcp = tokio::net::TcpListener::bind(address).await?;
             let bound = tcp.local_addr()?;
             let Ok(udp) = tokio::net::UdpSocket::bind(bound).await else { continue };
             let mut server = Server::new(Answers { zone: Arc::clone(zone), overrides: Arc::clone(overrides) });
@@ -104,7 +104,7 @@ fn listen(
             server.register_listener(tcp, Duration::from_secs(5), TCP_BUFFER);
             return anyhow::Ok((bound, server));
         }
-        anyhow::bail!("no port of {address} is free for both UDP and TCP")
+        anyhow::bail!("{address} is not free for both UDP and TCP")
     })?;
     runtime.spawn(async move { server.block_until_done().await });
     Ok(bound)
@@ -117,14 +117,14 @@ impl Dns {
         let zone = Arc::new(Mutex::new(zone));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let overrides = Overrides::default();
-        let bound = listen(&runtime, address, &zone, &overrides)?;
+        let bound = listen(&runtime, SocketAddr::new(address, 0), &zone, &overrides)?;
         Ok(Dns { zone, address: bound, runtime })
     }
 
-    /// Another door, whose askers are told other addresses for some names.
+    /// Another door, at `at` (a port of 0 is any), whose askers are told other addresses for some names.
     pub fn view(&self, at: SocketAddr) -> Result<View> {
         let overrides = Overrides::default();
-        let address = listen(&self.runtime, at.ip(), &self.zone, &overrides)?;
+        let address = listen(&self.runtime, at, &self.zone, &overrides)?;
         Ok(View { overrides, address })
     }
 
@@ -238,7 +238,9 @@ impl Answers {
             Mood::Answer => {}
         }
         let overrides = self.overrides.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(data) = overrides.get(&at).or_else(|| zone.records.get(&at)) else { return Answer::Code(ResponseCode::NXDomain) };
+        let Some(data) = overrides.get(&at).or_else(|| zone.records.get(&at)) else {
+            return Answer::Code(ResponseCode::NXDomain);
+        };
         let fits = |data: &&RData| data.record_type() == kind || matches!(data, RData::CNAME(_));
         Answer::Records(data.iter().filter(fits).map(|data| Record::from_rdata(at.clone(), TTL, data.clone())).collect())
     }
