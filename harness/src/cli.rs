@@ -1,3 +1,4 @@
 //! The commands that build networks and break them.
 
+pub mod cut;
 pub mod run;

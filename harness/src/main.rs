@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bongsu_harness::Result;
-use bongsu_harness::cli::run;
+use bongsu_harness::cli::{cut, run};
 use bongsu_harness::dialog::Dialog;
 use bongsu_harness::gate;
 use bongsu_harness::ledger::Ledger;
@@ -30,6 +30,8 @@ enum Command {
     List,
     /// Run scenarios; exit code 1 where one fails
     Run(run::RunArguments),
+    /// Break a connection between two mail servers at every point of the dialogue, one message each; exit code 1 where one is lost or stuck
+    Cut(cut::CutArguments),
     /// Clean up after a harness that is gone; started by the others
     #[command(hide = true)]
     Sweep,
@@ -108,6 +110,7 @@ fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::List => Ok(run::list()),
         Command::Run(arguments) => swept(|stop| run::run(&arguments, stop)),
+        Command::Cut(arguments) => swept(|_| cut::cut(&arguments)),
         Command::Sweep => {
             bongsu_harness::sweep::serve(std::io::stdin().lock());
             Ok(ExitCode::SUCCESS)

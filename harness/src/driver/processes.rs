@@ -61,7 +61,8 @@ impl Addresses {
         anyhow::bail!("no loopback network is free: do a thousand other runs go on?")
     }
 
-    fn at(&self, last: u8) -> IpAddr {
+    /// The address of the network that ends so; those of nodes and links are drawn from it too.
+    pub fn at(&self, last: u8) -> IpAddr {
         let [a, b, c] = self.network;
         IpAddr::V4(Ipv4Addr::new(a, b, c, last))
     }
