@@ -1,4 +1,7 @@
 //! The commands that build networks and break them.
 
+pub mod control;
 pub mod cut;
+pub mod demo;
 pub mod run;
+pub mod up;

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::record::{Moment, MomentKind, NodeRecord, Sample, Span};
+use crate::report::live::Playing;
 
 /// Samples that are kept of one scenario; past that every second one is dropped and the rest are taken half as often.
 const MAX_SAMPLES: usize = 1200;
@@ -12,6 +13,9 @@ const MAX_SAMPLES: usize = 1200;
 pub trait Witness: Send + Sync {
     /// Something was done or seen.
     fn moment(&self, moment: &Moment);
+
+    /// A node is in this state from now on; `up` is the ordinary one.
+    fn state(&self, node: &str, state: &str);
 
     /// Counts were taken.
     fn sample(&self, sample: &Sample, nodes: &[NodeRecord]);
@@ -24,6 +28,20 @@ pub struct Journal {
     epoch_ms: i64,
     kept: Mutex<Kept>,
     witness: Option<Arc<dyn Witness>>,
+}
+
+impl Witness for Playing {
+    fn moment(&self, moment: &Moment) {
+        self.moment(moment);
+    }
+
+    fn state(&self, node: &str, state: &str) {
+        self.state(node, state);
+    }
+
+    fn sample(&self, sample: &Sample, nodes: &[NodeRecord]) {
+        self.sample(sample, nodes);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -64,6 +82,7 @@ impl Journal {
     pub fn enter(&self, node: &str, state: &str) {
         let span = Span { node: node.to_owned(), from: self.start.elapsed(), until: None, state: state.to_owned() };
         self.kept().spans.push(span);
+        self.tell(node, state);
     }
 
     /// It is in that state no longer.
@@ -72,6 +91,16 @@ impl Journal {
         let mut kept = self.kept();
         let open = kept.spans.iter_mut().filter(|span| span.until.is_none() && span.node == node && span.state == state);
         open.for_each(|span| span.until = Some(now));
+        let other = kept.spans.iter().rev().find(|span| span.until.is_none() && span.node == node);
+        let state = other.map_or_else(|| "up".to_owned(), |span| span.state.clone());
+        drop(kept);
+        self.tell(node, &state);
+    }
+
+    fn tell(&self, node: &str, state: &str) {
+        if let Some(witness) = &self.witness {
+            witness.state(node, state);
+        }
     }
 
     /// Keeps counts.

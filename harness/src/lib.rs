@@ -21,6 +21,7 @@ pub mod peer;
 pub mod pop;
 pub mod power;
 pub mod record;
+pub mod report;
 pub mod scenario;
 pub mod scenarios;
 pub mod server;

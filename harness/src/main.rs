@@ -1,6 +1,6 @@
 //! `bongsu-harness`: the pieces of the harness that stand alone, against any mail server.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
@@ -8,13 +8,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bongsu_harness::Result;
-use bongsu_harness::cli::{cut, run};
+use bongsu_harness::cli::{cut, demo, run, up};
 use bongsu_harness::dialog::Dialog;
-use bongsu_harness::gate;
 use bongsu_harness::ledger::Ledger;
 use bongsu_harness::load::Load;
-use bongsu_harness::peer::Peer;
-use clap::{Parser, Subcommand};
+use bongsu_harness::{dns, gate, peer};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Tools that test mail servers: play a dialogue, send a load, be a peer that obeys a script.
 #[derive(Debug, Parser)]
@@ -32,6 +31,17 @@ enum Command {
     Run(run::RunArguments),
     /// Break a connection between two mail servers at every point of the dialogue, one message each; exit code 1 where one is lost or stuck
     Cut(cut::CutArguments),
+    /// Show, in under a minute, what the product is for: three MX, the primary killed under load, nothing lost
+    Demo(demo::DemoArguments),
+    /// Keep a topology running, to be watched, loaded and broken by hand
+    Up(up::UpArguments),
+    #[command(flatten)]
+    Ask(up::Ask),
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
     /// Clean up after a harness that is gone; started by the others
     #[command(hide = true)]
     Sweep,
@@ -75,25 +85,11 @@ enum Command {
         seed: u64,
     },
     /// Be a mail server that obeys a script and prints every message it takes, as a line
-    Peer {
-        /// Where to listen
-        #[arg(long, default_value = "127.0.0.1")]
-        address: IpAddr,
-        /// The port
-        #[arg(long, default_value_t = 2525)]
-        port: u16,
-        /// Keywords of the EHLO reply
-        #[arg(long, default_values_t = ["PIPELINING".to_owned(), "8BITMIME".to_owned()])]
-        keyword: Vec<String>,
-        /// PREFIX=REPLY or PREFIX=N=REPLY: what to answer to commands that begin so, always or N times, as `RCPT=1=451 4.7.1 later`
-        #[arg(long)]
-        answer: Vec<String>,
-        /// End after so many messages; 0 is never
-        #[arg(long, default_value_t = 0)]
-        messages: usize,
-    },
+    Peer(peer::Command),
     /// Stand between mail servers: pass, delay, cut at an exact point, and print each dialogue
     Gate(gate::Command),
+    /// Be a name server that fails on demand
+    Dns(dns::Command),
 }
 
 fn main() -> ExitCode {
@@ -111,6 +107,13 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::List => Ok(run::list()),
         Command::Run(arguments) => swept(|stop| run::run(&arguments, stop)),
         Command::Cut(arguments) => swept(|_| cut::cut(&arguments)),
+        Command::Demo(arguments) => swept(|stop| demo::demo(&arguments, stop)),
+        Command::Up(arguments) => swept(|stop| up::up(&arguments, stop)),
+        Command::Ask(request) => up::tell(&request),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Arguments::command(), "bongsu-harness", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Sweep => {
             bongsu_harness::sweep::serve(std::io::stdin().lock());
             Ok(ExitCode::SUCCESS)
@@ -142,7 +145,8 @@ fn run(command: Command) -> Result<ExitCode> {
             );
             Ok(if report.accepted == messages { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
-        Command::Peer { address, port, keyword, answer, messages } => peer(address, port, &keyword, &answer, messages),
+        Command::Peer(command) => command.run().map(|()| ExitCode::SUCCESS),
+        Command::Dns(command) => command.run().map(|()| ExitCode::SUCCESS),
         Command::Gate(command) => command.run().map(|()| ExitCode::SUCCESS),
     }
 }
@@ -182,28 +186,4 @@ fn dialogs(to: SocketAddr, tls: bool, octet_by_octet: bool, files: &[PathBuf]) -
         }
     }
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-}
-
-fn peer(address: IpAddr, port: u16, keywords: &[String], answers: &[String], messages: usize) -> Result<ExitCode> {
-    let keywords: Vec<&str> = keywords.iter().map(String::as_str).collect();
-    let peer = Peer::start(address, port, &keywords)?;
-    for answer in answers {
-        let (prefix, rest) = answer.split_once('=').with_context(|| format!("{answer}: an answer is PREFIX=REPLY"))?;
-        let (times, reply) = match rest.split_once('=').map(|(times, reply)| (times.parse::<usize>(), reply)) {
-            Some((Ok(times), reply)) => (Some(times), reply),
-            _ => (None, rest),
-        };
-        peer.answer(prefix, times, reply);
-    }
-    println!("listening on {}", peer.address());
-    let mut seen = 0;
-    while messages == 0 || seen < messages {
-        let taken = peer.taken();
-        for message in &taken[seen..] {
-            println!("took {} {} {} octets", message.mail, message.recipients.join(" "), message.message.len());
-        }
-        seen = taken.len();
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    Ok(ExitCode::SUCCESS)
 }

@@ -45,7 +45,7 @@ pub struct Played {
 pub enum Verdict {
     /// It holds, and the books balance.
     Passed,
-    /// What did not hold, with everything that helps to find out why.
+    /// What did not hold, in its first line; then everything that helps to find out why.
     Failed(String),
     /// Why it can't run here.
     Skipped(String),

@@ -4,6 +4,8 @@ pub mod bongsu;
 
 use std::net::IpAddr;
 
+use anyhow::Context;
+
 use crate::Result;
 use crate::dns::Dns;
 use crate::topology::Topology;
@@ -19,12 +21,13 @@ pub fn publish(topology: &Topology, dns: &Dns, address: &dyn Fn(usize) -> IpAddr
             dns.mx(&zone.domain, *preference, &host)?;
         }
         for record in &zone.records {
-            let mut words = record.splitn(3, ' ');
-            let (name, kind, data) = (words.next(), words.next(), words.next());
-            let (Some(name), Some(kind), Some(data)) = (name, kind, data) else {
-                anyhow::bail!("zone {}: `{record}` is not `name TYPE data`", zone.domain);
-            };
-            dns.record(name, kind, data)?;
+            dns.load(record).with_context(|| format!("zone {}", zone.domain))?;
+        }
+    }
+    for list in &topology.lists {
+        for (listed, codes) in &list.listed {
+            let codes: Vec<std::net::Ipv4Addr> = codes.iter().map(|code| code.parse()).collect::<std::result::Result<_, _>>()?;
+            dns.listed(&list.zone, listed.parse()?, &codes, "")?;
         }
     }
     Ok(())

@@ -2,15 +2,16 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::Args;
 
 use crate::Result;
 use crate::driver::DriverKind;
 use crate::journal::Witness;
-use crate::record::{Moment, NodeRecord, Played, Sample, Verdict};
+use crate::record::{Played, Run, Verdict};
+use crate::report::{self, live::{Live, Playing}};
 use crate::scenario::{self, Choice, Scenario, Watch};
 use crate::topology::SystemKind;
 
@@ -54,50 +55,90 @@ pub fn run(arguments: &RunArguments, stop: &AtomicBool) -> Result<ExitCode> {
         systems: arguments.system.clone(),
         jobs: arguments.jobs,
     };
-    let mut failed = 0;
+    let (mut whole, mut failed) = (Run::default(), 0);
     for _ in 0..arguments.times {
-        let run = scenario::play_all(&choice, &Lines, stop);
-        anyhow::ensure!(!run.results.is_empty(), "no scenario has such a name; bongsu-harness list shows them");
-        let count = |verdict: fn(&Verdict) -> bool| run.results.iter().filter(|played| verdict(&played.verdict)).count();
-        let bad = count(|verdict| matches!(verdict, Verdict::Failed(_)));
-        println!(
-            "\n{} passed, {bad} failed, {} skipped",
-            count(|verdict| *verdict == Verdict::Passed),
-            count(|verdict| matches!(verdict, Verdict::Skipped(_)))
+        let view = View::new(Live::new(choice.count()));
+        let run = scenario::play_all(&choice, &view, stop);
+        anyhow::ensure!(
+            !run.results.is_empty() || stop.load(Ordering::Relaxed),
+            "no scenario has such a name; bongsu-harness list shows them"
         );
-        failed += bad;
+        failed += count(&run, |verdict| matches!(verdict, Verdict::Failed(_)));
+        println!("\n{}", summary(&run));
+        whole.started = if whole.started == 0 { run.started } else { whole.started };
+        whole.took += run.took;
+        whole.about = run.about;
+        whole.results.extend(run.results);
         if stop.load(Ordering::Relaxed) {
-            return Ok(ExitCode::from(130));
+            break;
         }
     }
-    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let written = report::write(&whole, &arguments.report)?;
+    println!("report: {} and {}", written.html.display(), written.junit.display());
+    Ok(match (stop.load(Ordering::Relaxed), failed) {
+        (true, _) => ExitCode::from(130),
+        (false, 0) => ExitCode::SUCCESS,
+        (false, _) => ExitCode::FAILURE,
+    })
 }
 
-/// Plain lines.
-struct Lines;
+fn count(run: &Run, which: fn(&Verdict) -> bool) -> usize {
+    run.results.iter().filter(|played| which(&played.verdict)).count()
+}
 
-struct Witnessed(String);
+/// `25 passed, 0 failed, 1 skipped in 212 s`, and the names of those that did not pass.
+pub fn summary(run: &Run) -> String {
+    let mut text = format!(
+        "{} passed, {} failed, {} skipped",
+        count(run, |verdict| *verdict == Verdict::Passed),
+        count(run, |verdict| matches!(verdict, Verdict::Failed(_))),
+        count(run, |verdict| matches!(verdict, Verdict::Skipped(_)))
+    );
+    for played in &run.results {
+        match &played.verdict {
+            Verdict::Passed => {}
+            Verdict::Failed(why) => text = format!("FAILED {} ({}): {}\n{text}", played.name, played.driver, first_line(why)),
+            Verdict::Skipped(why) => text = format!("SKIPPED {} ({}): {why}\n{text}", played.name, played.driver),
+        }
+    }
+    text
+}
 
-impl Watch for Lines {
-    fn begin(&self, scenario: &Scenario, driver: DriverKind, _system: SystemKind) -> Option<Arc<dyn Witness>> {
-        println!("{} ({}): {}", scenario.name, driver.name(), scenario.shows);
-        Some(Arc::new(Witnessed(scenario.name.to_owned())))
+/// What went wrong stands behind the logs that were added to it.
+fn first_line(why: &str) -> &str {
+    why.lines().last().unwrap_or(why)
+}
+
+/// Shows a run as it goes.
+pub struct View {
+    live: Live,
+    playing: Mutex<Vec<(String, Playing)>>,
+}
+
+impl View {
+    /// A view of a run.
+    pub fn new(live: Live) -> View {
+        View { live, playing: Mutex::default() }
+    }
+}
+
+fn key(name: &str, driver: &str, system: &str) -> String {
+    format!("{name} {driver} {system}")
+}
+
+impl Watch for View {
+    fn begin(&self, scenario: &Scenario, driver: DriverKind, system: SystemKind) -> Option<Arc<dyn Witness>> {
+        let playing = self.live.scenario(scenario.name, scenario.shows);
+        let key = key(scenario.name, driver.name(), system.name());
+        self.playing.lock().unwrap_or_else(PoisonError::into_inner).push((key, playing.clone()));
+        Some(Arc::new(playing))
     }
 
     fn end(&self, played: &Played) {
-        let verdict = match &played.verdict {
-            Verdict::Passed => "passed".to_owned(),
-            Verdict::Failed(why) => format!("FAILED: {why}"),
-            Verdict::Skipped(why) => format!("SKIPPED: {why}"),
-        };
-        println!("{} ({}, {:.1} s): {verdict}", played.name, played.driver, played.took.as_secs_f64());
+        let key = key(&played.name, &played.driver, &played.system);
+        let mut all = self.playing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = all.iter().position(|(known, _)| *known == key) {
+            all.remove(at).1.verdict(&played.verdict, played.took);
+        }
     }
-}
-
-impl Witness for Witnessed {
-    fn moment(&self, moment: &Moment) {
-        println!("{:7.2} {}: {}", moment.at.as_secs_f64(), self.0, moment.text);
-    }
-
-    fn sample(&self, _sample: &Sample, _nodes: &[NodeRecord]) {}
 }

@@ -179,7 +179,7 @@ impl Net for LoopbackNet {
 
 impl Names for Zone {
     fn add(&self, name: &str, kind: &str, data: &str) -> Result<()> {
-        self.dns.record(name, kind, data)
+        self.dns.add(name, &format!("{kind} {data}"))
     }
 
     fn remove(&self, name: &str) -> Result<()> {

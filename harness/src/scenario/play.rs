@@ -29,6 +29,13 @@ pub struct Choice {
     pub jobs: usize,
 }
 
+impl Choice {
+    /// How many will be played.
+    pub fn count(&self) -> usize {
+        turns(self).len()
+    }
+}
+
 /// Who watches the run.
 pub trait Watch: Send + Sync {
     /// A scenario begins; the witness hears what happens in it.

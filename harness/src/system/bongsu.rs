@@ -59,7 +59,8 @@ impl Process {
             relay_domains: plan.relay_domains.clone(),
             aliases: plan.aliases.clone(),
             accounts: plan.accounts.iter().map(|user| (user.clone(), format!("secret-{user}"))).collect(),
-            environment: Vec::new(),
+            // A test of the harness: does it notice a node that lacks something (`tests/tests/mutants.rs`)?
+            environment: std::env::var("HARNESS_MUTANT").ok().map(|mutant| ("BONGSU_MUTANT".to_owned(), mutant)).into_iter().collect(),
             binary: None,
             dir: Some(dir.path().to_owned()),
         };

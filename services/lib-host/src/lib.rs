@@ -14,6 +14,7 @@ mod watched;
 
 pub use clock::Clock;
 pub use disk::{Dir, Disk, File};
+pub use mutant::is_mutant;
 pub use meta::{Access, Entry, Kind, Meta, Purpose, Space};
 pub use random::random_bytes;
 pub use real::mount_point;

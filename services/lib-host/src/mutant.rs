@@ -1,23 +1,27 @@
-//! Syncs that are left out on purpose, so that the crash tests can show that each is needed.
+//! Behaviour that is left out on purpose, so that the tests can show that each piece of it is needed and that its loss is caught.
 
 use crate::Purpose;
 
-/// Whether `BONGSU_MUTANT` leaves syncs for this purpose out. Always `false` without the cargo feature `mutants`.
+/// Whether `BONGSU_MUTANT` names this mutant. Always `false` without the cargo feature `mutants`, which no build for use has.
 #[cfg(feature = "mutants")]
-pub(crate) fn skips(purpose: Purpose) -> bool {
-    static SKIPPED: std::sync::OnceLock<Vec<Purpose>> = std::sync::OnceLock::new();
-    SKIPPED
-        .get_or_init(|| match std::env::var("BONGSU_MUTANT").as_deref() {
-            Ok("no-spool-sync") => vec![Purpose::SpoolMessage, Purpose::SpoolDirectory],
-            Ok("no-outcome-sync") => vec![Purpose::Outcome],
-            Ok("no-maildir-sync") => vec![Purpose::MaildirFile],
-            Ok("no-maildir-dir-sync") => vec![Purpose::MaildirDirectory],
-            _ => Vec::new(),
-        })
-        .contains(&purpose)
+pub fn is_mutant(name: &str) -> bool {
+    static CHOSEN: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    CHOSEN.get_or_init(|| std::env::var("BONGSU_MUTANT").unwrap_or_default()) == name
 }
 
+/// Whether `BONGSU_MUTANT` names this mutant. Always `false` without the cargo feature `mutants`, which no build for use has.
 #[cfg(not(feature = "mutants"))]
-pub(crate) fn skips(_: Purpose) -> bool {
+pub fn is_mutant(_: &str) -> bool {
     false
+}
+
+/// Whether syncs for this purpose are left out.
+pub(crate) fn skips(purpose: Purpose) -> bool {
+    match purpose {
+        Purpose::SpoolMessage | Purpose::SpoolDirectory => is_mutant("no-spool-sync"),
+        Purpose::Outcome => is_mutant("no-outcome-sync"),
+        Purpose::MaildirFile => is_mutant("no-maildir-sync"),
+        Purpose::MaildirDirectory => is_mutant("no-maildir-dir-sync"),
+        _ => false,
+    }
 }

@@ -213,6 +213,9 @@ impl Scheduler {
         let until_next = found.next.map_or(RESCAN, |next| self.shared.clock.real_until(next)).min(RESCAN);
         let until_next = if found.cut { BREATH } else { until_next };
         self.next_scan = Instant::now() + until_next.max(pause);
+        if lib_host::is_mutant("no-retry") {
+            return;
+        }
         for id in found.ids {
             if self.waiting.len() < MOST_WAITING && self.known.insert(id) {
                 self.waiting.push_back(id);

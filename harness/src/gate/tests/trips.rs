@@ -52,8 +52,8 @@ fn a_cut_before_the_dot_leaves_no_message() {
 /// Every octet of either side, before and after, by FIN and by RST: the far end got exactly what the trip let pass.
 #[test]
 fn each_octet_is_the_last() {
-    const CLIENT: &[u8] = b"EHLO a\r\nMAIL FROM:<a@a>\r\nRCPT TO:<b@b>\r\nDATA\r\nx\r\n.\r\nQUIT\r\n";
-    const SERVER: &[u8] = b"220 b\r\n250-b\r\n250 SIZE\r\n250 ok\r\n250 ok\r\n354 go\r\n250 ok\r\n221 bye\r\n";
+    const CLIENT: &[u8] = b"MAIL a\r\nDATA\r\nx\r\n.\r\n";
+    const SERVER: &[u8] = b"220 b\r\n250 ok\r\n354\r\n250 ok\r\n";
     let (address, received) = recorder(SERVER);
     let gate = Gate::open(ANY, address, None, names()).unwrap();
     for (side, says) in [(Side::Client, CLIENT), (Side::Server, SERVER)] {
