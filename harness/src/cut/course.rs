@@ -16,7 +16,8 @@ use crate::node::port;
 use crate::peer::Peer;
 use crate::server::Port;
 use crate::stage::Stage;
-use crate::topology::{SystemKind, Topology};
+use crate::system;
+use crate::topology::Topology;
 use crate::wait::wait_until;
 
 /// Below it each cell has a domain.
@@ -111,7 +112,7 @@ fn plan(stage: &Stage, network: &Addresses, from: End, peer: Option<&Arc<Peer>>)
         None => stage.server("b")?.at(Port::Mx),
     };
     let sender = from.system().map(|_| stage.server("a")).transpose()?;
-    let listen = if from.system() == Some(SystemKind::Postfix) { 25 } else { port::MX };
+    let listen = from.system().map_or(port::MX, system::relays_to);
     let (mut planned, mut domains) = (Vec::new(), String::from("office.example\n"));
     for (point, way) in (0..POINTS.len()).flat_map(|point| (0..WAYS.len()).map(move |way| (point, way))) {
         let number = planned.len();

@@ -86,10 +86,10 @@ pub fn draw(matrix: &Matrix) -> String {
 
 fn row(svg: &mut Svg, matrix: &Matrix, (number, point): (usize, &Point), y: f64) {
     svg.text(22.0, y + 13.0, "small", point.at);
-    for way in 0..WAYS.len() {
-        if let Some(Cell { outcome, note, .. }) = matrix.cell(number, way) {
-            svg.open(&format!("{}, {}, {}: {} ({note})", point.line, point.at, WAYS[way].name, outcome.words()));
-            put(svg, *outcome, column(way), y);
+    for (at, way) in WAYS.iter().enumerate() {
+        if let Some(Cell { outcome, note, .. }) = matrix.cell(number, at) {
+            svg.open(&format!("{}, {}, {}: {} ({note})", point.line, point.at, way.name, outcome.words()));
+            put(svg, *outcome, column(at), y);
             svg.close();
         }
     }

@@ -1,6 +1,6 @@
 //! bongsu as a node: its settings, and its files and commands read from outside.
 
-mod files;
+pub(crate) mod files;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -111,7 +111,7 @@ pub fn merged(texts: &[&str]) -> String {
 }
 
 /// The volumes of a plan, mounted where the node's data will lie.
-fn volumes(plan: &NodePlan, dir: &std::path::Path) -> Result<Vec<Mounted>> {
+pub(crate) fn volumes(plan: &NodePlan, dir: &std::path::Path) -> Result<Vec<Mounted>> {
     let mut mounted = Vec::new();
     let wanted = [("data", plan.volume, plan.inodes), ("data/mail", plan.mail_volume, None)];
     for (at, megabytes, inodes) in wanted {
