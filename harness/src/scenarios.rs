@@ -2,8 +2,9 @@
 
 pub mod acceptance;
 pub mod failover;
+pub mod mixed;
 
 use crate::scenario::Scenario;
 
 /// Every group.
-pub const ALL: &[&[Scenario]] = &[acceptance::ALL, failover::ALL];
+pub const ALL: &[&[Scenario]] = &[acceptance::ALL, failover::ALL, mixed::ALL];
