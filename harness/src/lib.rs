@@ -7,6 +7,7 @@ pub mod cli;
 pub mod client;
 pub mod compose;
 pub mod corpus;
+pub mod cut;
 pub mod dialog;
 pub mod dns;
 pub mod driver;

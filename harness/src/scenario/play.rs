@@ -144,7 +144,9 @@ fn play_one(turn: &Turn, watch: &dyn Watch, stop: &AtomicBool) -> Played {
 
 fn set_and_run(turn: &Turn, witness: Option<Arc<dyn Witness>>, record: &mut Record, stop: &AtomicBool) -> Result<()> {
     let mut topology = (turn.scenario.topology)()?;
-    topology.nodes.iter_mut().for_each(|node| node.system = turn.system);
+    // A node that the topology gives to another system stays there: the rest is under test.
+    let of_the_product = topology.nodes.iter_mut().filter(|node| node.system == SystemKind::Bongsu);
+    of_the_product.for_each(|node| node.system = turn.system);
     let stage = Stage::set(topology, turn.driver, witness)?;
     anyhow::ensure!(!stop.load(Ordering::Relaxed), "{SKIPPED}the run was ended");
     // A scenario that panics is a scenario that fails: what it built must still be taken down, and told.

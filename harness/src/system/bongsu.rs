@@ -2,7 +2,7 @@
 
 mod accounts;
 mod container;
-mod files;
+pub(crate) mod files;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -152,7 +152,7 @@ fn replace(path: &std::path::Path, text: &str) -> Result<()> {
 const DISK: &str = "disk";
 
 /// The volumes of a plan, mounted where the node's data will lie, the inner first; and the disk that they lie on.
-fn volumes(plan: &NodePlan, dir: &std::path::Path) -> Result<(Vec<Mounted>, Option<Disk>)> {
+pub(crate) fn volumes(plan: &NodePlan, dir: &std::path::Path) -> Result<(Vec<Mounted>, Option<Disk>)> {
     let wanted = [("data", plan.volume, plan.inodes), ("data/mail", plan.mail_volume, None)];
     let sum: u64 = wanted.iter().filter_map(|(_, megabytes, _)| *megabytes).sum();
     if sum == 0 {
