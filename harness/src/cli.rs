@@ -2,6 +2,7 @@
 
 pub mod compose;
 pub mod control;
+pub mod cut;
 pub mod demo;
 pub mod run;
 pub mod up;

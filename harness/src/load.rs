@@ -6,6 +6,7 @@
 
 mod sender;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -73,6 +74,8 @@ pub struct Report {
     pub accepted: usize,
     /// Messages that got 4yz or 5yz.
     pub refused: usize,
+    /// How often each of these was said: code and enhanced code, as `452 4.3.1`.
+    pub refusals: BTreeMap<String, usize>,
     /// Messages without a final reply.
     pub in_doubt: usize,
     /// Connections that failed or ended early.
@@ -154,6 +157,12 @@ impl Flow {
         crate::wait::wait_until(&format!("{more} more messages accepted"), patience, || self.ledger.accepted() >= target)
     }
 
+    /// Waits until `more` messages were refused from now on.
+    pub fn wait_refused(&self, more: usize, patience: Duration) -> crate::Result<()> {
+        let target = self.ledger.refused() + more;
+        crate::wait::wait_until(&format!("{more} more messages refused"), patience, || self.ledger.refused() >= target)
+    }
+
     /// Ends the load after the messages under way; its books and its report.
     pub fn end(self) -> crate::Result<(Arc<Ledger>, Report)> {
         self.stop.store(true, Ordering::Relaxed);
@@ -194,6 +203,7 @@ impl Load {
         for report in reports {
             all.accepted += report.accepted;
             all.refused += report.refused;
+            report.refusals.into_iter().for_each(|(said, times)| *all.refusals.entry(said).or_default() += times);
             all.in_doubt += report.in_doubt;
             all.broken += report.broken;
             all.latencies.extend(report.latencies);

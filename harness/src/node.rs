@@ -301,6 +301,20 @@ impl Node {
             .collect())
     }
 
+    /// SIGSTOP to one role's process: it answers nobody until it is resumed.
+    pub fn pause_role(&self, role: &str) -> Result<()> {
+        self.signal_role(role, Signal::STOP)
+    }
+
+    /// SIGCONT to one role's process.
+    pub fn resume_role(&self, role: &str) -> Result<()> {
+        self.signal_role(role, Signal::CONT)
+    }
+
+    fn signal_role(&self, role: &str, signal: Signal) -> Result<()> {
+        Ok(kill_process(pid(self.role_process(role)?)?, signal)?)
+    }
+
     /// SIGKILL to one role's process, once it has one.
     pub fn kill_role(&self, role: &str) -> Result<u32> {
         let number = self.role_process(role)?;

@@ -16,6 +16,8 @@ impl<T: Read + Write + Send> Stream for T {}
 /// A connection to a POP3 server.
 pub struct Pop {
     reader: BufReader<Box<dyn Stream>>,
+    /// The connection below.
+    socket: TcpStream,
 }
 
 impl Pop {
@@ -26,7 +28,9 @@ impl Pop {
 
     /// The same with TLS from the first octet; any certificate will do.
     pub fn login_tls(to: SocketAddr, user: &str, password: &str, timeout: Duration) -> Result<Pop> {
-        Pop::over(Box::new(tls::handshake(dial(to, timeout)?)?))?.enter(user, password)
+        let socket = dial(to, timeout)?;
+        let below = socket.try_clone()?;
+        Pop::over(Box::new(tls::handshake(socket)?), below)?.enter(user, password)
     }
 
     fn enter(mut self, user: &str, password: &str) -> Result<Pop> {
@@ -37,11 +41,12 @@ impl Pop {
 
     /// Connects and reads the greeting.
     pub fn connect(to: SocketAddr, timeout: Duration) -> Result<Pop> {
-        Pop::over(Box::new(dial(to, timeout)?))
+        let socket = dial(to, timeout)?;
+        Pop::over(Box::new(socket.try_clone()?), socket)
     }
 
-    fn over(stream: Box<dyn Stream>) -> Result<Pop> {
-        let mut pop = Pop { reader: BufReader::new(stream) };
+    fn over(stream: Box<dyn Stream>, socket: TcpStream) -> Result<Pop> {
+        let mut pop = Pop { reader: BufReader::new(stream), socket };
         let greeting = pop.line()?;
         anyhow::ensure!(greeting.starts_with("+OK"), "greeted with {greeting}");
         Ok(pop)
@@ -99,6 +104,11 @@ impl Pop {
             let stuffed = usize::from(line.starts_with(b"."));
             text.extend_from_slice(&line[stuffed..]);
         }
+    }
+
+    /// The connection itself, for faults.
+    pub fn stream(&self) -> &TcpStream {
+        &self.socket
     }
 
     /// QUIT, which is when deletions happen.

@@ -1,6 +1,7 @@
 //! Mail server programs: how each is configured, started, and asked.
 
 pub mod bongsu;
+pub mod postfix;
 
 use std::net::IpAddr;
 
@@ -8,7 +9,32 @@ use anyhow::Context;
 
 use crate::Result;
 use crate::dns::reversed;
-use crate::topology::Topology;
+use crate::node::port;
+use crate::topology::{SystemKind, Topology};
+
+/// The port of other mail servers to which a system connects: its gates listen there.
+pub fn relays_to(system: SystemKind) -> u16 {
+    match system {
+        SystemKind::Bongsu => port::MX,
+        SystemKind::Postfix => 25,
+    }
+}
+
+/// The port on which a system asks its name server; 0 is any.
+pub fn asks_at(system: SystemKind) -> u16 {
+    match system {
+        SystemKind::Bongsu => 0,
+        SystemKind::Postfix => 53,
+    }
+}
+
+/// Why no node can be this system here; `None` where one can.
+pub fn impossible(system: SystemKind) -> Option<String> {
+    match system {
+        SystemKind::Bongsu => None,
+        SystemKind::Postfix => postfix::impossible(),
+    }
+}
 
 /// What a name server says of a topology, as text: its nodes' host names, the zones, the block lists; a line for each, `NAME TYPE DATA`.
 pub fn zone(topology: &Topology, address: &dyn Fn(usize) -> IpAddr) -> Result<String> {

@@ -133,7 +133,11 @@ impl<'a> Sender<'a> {
                 self.report.accepted += 1;
                 self.report.latencies.push(began.elapsed());
             }
-            Told::Refused => self.report.refused += 1,
+            Told::Refused => {
+                self.report.refused += 1;
+                let said: Vec<&str> = last.reply.split(' ').take(2).collect();
+                *self.report.refusals.entry(said.join(" ")).or_default() += 1;
+            }
             Told::Nothing => self.report.in_doubt += 1,
         }
         if !(last.told == Told::Nothing && last.again) {
@@ -149,6 +153,8 @@ impl<'a> Sender<'a> {
             Err(_) => {
                 self.report.broken += 1;
                 self.shunned[to] = Instant::now() + SHUNNED;
+                // The server may be down: a short pause keeps the load from spinning.
+                std::thread::sleep(PAUSE);
                 return away(Vec::new());
             }
         };

@@ -144,13 +144,15 @@ fn play_one(turn: &Turn, watch: &dyn Watch, stop: &AtomicBool) -> Played {
 
 fn set_and_run(turn: &Turn, witness: Option<Arc<dyn Witness>>, record: &mut Record, stop: &AtomicBool) -> Result<()> {
     let mut topology = (turn.scenario.topology)()?;
-    topology.nodes.iter_mut().for_each(|node| node.system = turn.system);
+    // A node that the topology gives to another system stays there: the rest is under test.
+    let of_the_product = topology.nodes.iter_mut().filter(|node| node.system == SystemKind::Bongsu);
+    of_the_product.for_each(|node| node.system = turn.system);
     let stage = Stage::set(topology, turn.driver, witness)?;
     anyhow::ensure!(!stop.load(Ordering::Relaxed), "{SKIPPED}the run was ended");
     // A scenario that panics is a scenario that fails: what it built must still be taken down, and told.
     let run = catch_unwind(AssertUnwindSafe(|| (turn.scenario.run)(&stage)));
     let outcome = run.unwrap_or_else(|panic| Err(anyhow::anyhow!("panicked: {}", words(panic.as_ref()))));
-    let outcome = outcome.and_then(|()| stage.settle(SETTLE).map(|_| ()));
+    let outcome = outcome.and_then(|()| if stage.is_settled() { Ok(()) } else { stage.settle(SETTLE).map(|_| ()) });
     let outcome = outcome.map_err(|error| {
         let logs: Vec<String> = stage.servers().map(|server| server.log_tail(40)).collect();
         anyhow::anyhow!("{error:#}\n\n{}", logs.join("\n"))

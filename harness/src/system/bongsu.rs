@@ -2,7 +2,7 @@
 
 mod accounts;
 mod container;
-mod files;
+pub(crate) mod files;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ use crate::node::{Node, Plan, port};
 use crate::server::{Copy, Counts, Event, Port, Server};
 use crate::sweep;
 use crate::topology::{NodePlan, Topology};
-use crate::volume::{self, Mounted};
+use crate::volume::{self, Disk, Mounted};
 
 pub use container::Contained;
 
@@ -41,6 +41,7 @@ pub struct Process {
     paused: Mutex<Vec<(String, u32)>>,
     // Behind the node, which uses them: in this order, the inner first.
     _volumes: Vec<Mounted>,
+    _disk: Option<Disk>,
     dir: tempfile::TempDir,
 }
 
@@ -56,17 +57,11 @@ impl Process {
             dir: Some(dir.path().to_owned()),
             ..planned(topology, plan, &[SCENARIO, &place_lines])
         };
-        let volumes = volumes(plan, dir.path())?;
+        let (volumes, disk) = volumes(plan, dir.path())?;
         set_first_clock(plan, &dir.path().join("etc"))?;
         let host = node.host();
-        Ok(Process {
-            plan: plan.clone(),
-            host,
-            node: Mutex::new(node.make()?),
-            paused: Mutex::default(),
-            _volumes: volumes,
-            dir,
-        })
+        let (node, paused) = (Mutex::new(node.make()?), Mutex::default());
+        Ok(Process { plan: plan.clone(), host, node, paused, _volumes: volumes, _disk: disk, dir })
     }
 
     fn node(&self) -> MutexGuard<'_, Node> {
@@ -153,20 +148,28 @@ fn replace(path: &std::path::Path, text: &str) -> Result<()> {
     Ok(std::fs::rename(&next, path)?)
 }
 
-/// The volumes of a plan, mounted where the node's data will lie.
-fn volumes(plan: &NodePlan, dir: &std::path::Path) -> Result<Vec<Mounted>> {
-    let mut mounted = Vec::new();
+/// Beside a node's data: the disk that its volumes lie on.
+const DISK: &str = "disk";
+
+/// The volumes of a plan, mounted where the node's data will lie, the inner first; and the disk that they lie on.
+pub(crate) fn volumes(plan: &NodePlan, dir: &std::path::Path) -> Result<(Vec<Mounted>, Option<Disk>)> {
     let wanted = [("data", plan.volume, plan.inodes), ("data/mail", plan.mail_volume, None)];
+    let sum: u64 = wanted.iter().filter_map(|(_, megabytes, _)| *megabytes).sum();
+    if sum == 0 {
+        return Ok((Vec::new(), None));
+    }
+    if let Some(why) = volume::impossible() {
+        anyhow::bail!("{}{why}", crate::scenario::SKIPPED);
+    }
+    let disk = Disk::mount(&dir.join(DISK), sum + 1)?;
+    let mut mounted = Vec::new();
     for (at, megabytes, inodes) in wanted {
         let Some(megabytes) = megabytes else { continue };
-        if let Some(why) = volume::impossible() {
-            anyhow::bail!("SKIPPED: {why}");
-        }
-        let image = dir.join(format!("{}.img", at.replace('/', "-")));
+        let image = dir.join(DISK).join(format!("{}.img", at.replace('/', "-")));
         volume::make_ext4(&image, megabytes, inodes)?;
         mounted.insert(0, Mounted::mount(&image, &dir.join(at), false)?);
     }
-    Ok(mounted)
+    Ok((mounted, Some(disk)))
 }
 
 /// The text of a clock file: `ahead_ms` of the real clock now, and from now `rate` times as fast.
@@ -202,6 +205,10 @@ impl Server for Process {
     }
 
     fn kill(&self) -> Result<()> {
+        // A frozen service would not notice that its supervisor is gone.
+        for (_, process) in lock(&self.paused).drain(..) {
+            let _ = signal(process, Signal::KILL);
+        }
         self.node().kill()
     }
 
@@ -236,8 +243,14 @@ impl Server for Process {
     fn resume_service(&self, service: &str) -> Result<()> {
         // A frozen supervisor could not tell which process it was.
         let mut paused = lock(&self.paused);
-        let at = paused.iter().position(|(name, _)| name == service).with_context(|| format!("{service} is not frozen"))?;
-        signal(paused.remove(at).1, Signal::CONT)
+        // One that was killed in the meantime is frozen no longer.
+        let Some(at) = paused.iter().position(|(name, _)| name == service) else { return Ok(()) };
+        let (_, process) = paused.remove(at);
+        if crate::node::runs(process) { signal(process, Signal::CONT) } else { Ok(()) }
+    }
+
+    fn service_process(&self, service: &str) -> Result<u32> {
+        self.node().role_process(service)
     }
 
     fn command(&self, args: &[&str], input: &[u8]) -> Result<Ran> {

@@ -21,7 +21,7 @@ use crate::node::{PATIENCE, binary};
 use crate::server::{Copy, Counts, Event, Port, Server};
 use crate::smtp::Smtp;
 use crate::topology::{NodePlan, Topology};
-use crate::volume::Mounted;
+use crate::volume::{Disk, Mounted};
 use crate::wait::{wait_for, wait_until};
 
 /// The program within the image.
@@ -42,6 +42,7 @@ pub struct Contained {
     // In this order: what uses the volumes, the volumes (the inner first), the run with the directory that they are in.
     machine: Arc<Machine>,
     _volumes: Vec<Mounted>,
+    _disk: Option<Disk>,
     run: Arc<Run>,
     dir: PathBuf,
 }
@@ -54,7 +55,7 @@ impl Contained {
         let (config, data) = (dir.join("etc"), dir.join("data"));
         node.write(&config, &node.heads())?;
         set_first_clock(plan, &config)?;
-        let volumes = volumes(plan, &dir)?;
+        let (volumes, disk) = volumes(plan, &dir)?;
         std::fs::create_dir_all(&data)?;
         let mut spec = run.bongsu(&plan.name, &binary()?)?;
         spec.binds = vec![format!("{}:/etc/bongsu:ro", config.display()), format!("{}:/var/lib/bongsu", data.display())];
@@ -79,6 +80,7 @@ impl Contained {
             machine: run.member(&plan.name, spec)?,
             run: Arc::clone(run),
             _volumes: volumes,
+            _disk: disk,
             dir,
         })
     }
