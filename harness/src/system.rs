@@ -17,7 +17,8 @@ pub fn publish(topology: &Topology, dns: &Dns, address: &dyn Fn(usize) -> IpAddr
     }
     for zone in &topology.zones {
         for (preference, host) in &zone.mx {
-            let host = topology.nodes.iter().find(|node| node.name == *host).map_or_else(|| host.clone(), |node| topology.host(node));
+            let host =
+                topology.nodes.iter().find(|node| node.name == *host).map_or_else(|| host.clone(), |node| topology.host(node));
             dns.mx(&zone.domain, *preference, &host)?;
         }
         for record in &zone.records {
@@ -26,7 +27,8 @@ pub fn publish(topology: &Topology, dns: &Dns, address: &dyn Fn(usize) -> IpAddr
     }
     for list in &topology.lists {
         for (listed, codes) in &list.listed {
-            let codes: Vec<std::net::Ipv4Addr> = codes.iter().map(|code| code.parse()).collect::<std::result::Result<_, _>>()?;
+            let codes: Vec<std::net::Ipv4Addr> =
+                codes.iter().map(|code| code.parse()).collect::<std::result::Result<_, _>>()?;
             dns.listed(&list.zone, listed.parse()?, &codes, "")?;
         }
     }

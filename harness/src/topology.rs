@@ -146,8 +146,10 @@ impl Topology {
     /// One that comes with the harness, by its name.
     pub fn shipped(name: &str) -> Result<Topology> {
         let known = SHIPPED.map(|(name, _)| name).join(", ");
-        let (_, text) =
-            SHIPPED.iter().find(|(known, _)| *known == name).with_context(|| format!("no topology {name}; there are {known}"))?;
+        let (_, text) = SHIPPED
+            .iter()
+            .find(|(known, _)| *known == name)
+            .with_context(|| format!("no topology {name}; there are {known}"))?;
         Topology::parse(text)
     }
 
@@ -268,6 +270,15 @@ mod tests {
             let error = Topology::parse(&format!("name = \"t\"\nabout = \"\"\n{node}{more}")).unwrap_err();
             assert!(format!("{error:#}").contains(says), "{error:#}");
         }
+    }
+
+    #[test]
+    fn a_network_is_changed_and_checked_again() {
+        let changed = Topology::shipped("pair").unwrap().with("a.b = 1").edit("primary", |node| node.clock = true).unwrap();
+        assert!(changed.settings.ends_with("a.b = 1\n") && changed.nodes[0].clock && !changed.nodes[1].clock);
+        assert_eq!(changed.home("minji@office.example").unwrap().name, "primary");
+        let error = changed.edit("secondary", |node| node.name = "primary".into()).unwrap_err();
+        assert!(error.to_string().contains("two nodes"), "{error:#}");
     }
 
     #[test]

@@ -18,7 +18,8 @@ pub const MEMORY: Fault = Fault {
         let process = stage.server(&node)?.service_process(&service)?;
         let pid = i32::try_from(process).ok().and_then(Pid::from_raw).context("no process id")?;
         let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
-        let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        let size =
+            status.lines().find_map(|line| line.strip_prefix("VmSize:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
         let most = (size.context("no VmSize")? + spare) * 1024;
         let before = prlimit(Some(pid), Resource::As, Rlimit { current: Some(most), maximum: Some(most) })?;
         stage.note(Struck, Some(&node), format!("{service} of {node} gets no memory beyond {} KiB", most / 1024));

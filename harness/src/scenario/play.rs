@@ -64,9 +64,8 @@ pub fn play_all(choice: &Choice, watch: &dyn Watch, stop: &AtomicBool) -> Run {
 }
 
 fn turns(choice: &Choice) -> Vec<Turn> {
-    let wanted = |scenario: &Scenario| {
-        choice.names.is_empty() || choice.names.iter().any(|name| scenario.name.contains(name.as_str()))
-    };
+    let wanted =
+        |scenario: &Scenario| choice.names.is_empty() || choice.names.iter().any(|name| scenario.name.contains(name.as_str()));
     let mut turns = Vec::new();
     for &driver in &choice.drivers {
         for scenario in super::all().filter(|scenario| wanted(scenario) && scenario.drivers.contains(&driver)) {

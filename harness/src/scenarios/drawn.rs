@@ -13,18 +13,16 @@ use crate::topology::Topology;
 const WINDOW: usize = 42;
 
 /// All of them.
-pub const ALL: &[Scenario] = &[
-    Scenario {
-        name: "faults_drawn_from_a_seed",
-        shows: "Twenty seconds of faults that a seed draws, on three MX under load: kills, stops, freezes, cuts, slow links, names that fail. Nothing is lost.",
-        rows: &["R3.3", "R8"],
-        topology: || Ok(Topology::shipped("three-mx")?.with("relay.reply_timeout = \"3s\"")),
-        drivers: PROCESSES,
-        systems: ANY,
-        alone: false,
-        run: |stage| drawn(stage, 20_261_126),
-    },
-];
+pub const ALL: &[Scenario] = &[Scenario {
+    name: "faults_drawn_from_a_seed",
+    shows: "Twenty seconds of faults that a seed draws, on three MX under load: kills, stops, freezes, cuts, slow links, names that fail. Nothing is lost.",
+    rows: &["R3.3", "R8"],
+    topology: || Ok(Topology::shipped("three-mx")?.with("relay.reply_timeout = \"3s\"")),
+    drivers: PROCESSES,
+    systems: ANY,
+    alone: false,
+    run: |stage| drawn(stage, 20_261_126),
+}];
 
 fn drawn(stage: &Stage, seed: u64) -> Result<()> {
     let flow = stage.flow(stage.steady(ALL_MX, OFFICE, 40.0)?);

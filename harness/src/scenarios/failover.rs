@@ -139,7 +139,10 @@ fn flaps(stage: &Stage) -> Result<()> {
     flow.wait_accepted(30, PATIENCE)?;
     flow.end()?;
     // Each secondary may have ten connections to it (relay.per_destination), and a message in each that was committed without a reply.
-    stage.allow_duplicates(FLAPS * 2 * 10, "the primary died between its commit and its 250, and the secondary sent the message again");
+    stage.allow_duplicates(
+        FLAPS * 2 * 10,
+        "the primary died between its commit and its 250, and the secondary sent the message again",
+    );
     Ok(())
 }
 

@@ -17,7 +17,9 @@ pub const ALL: &[Scenario] = &[
         name: "aliases_that_lead_to_each_other",
         shows: "Two aliases lead to each other: who writes to them is told of the circle, and the others on a list that has them get one copy.",
         rows: &["R4.2", "R3.4"],
-        topology: || office("")?.edit("office", |office| office.aliases.push_str("round: trip\ntrip: round\nmixed: sora, round, sora\n")),
+        topology: || {
+            office("")?.edit("office", |office| office.aliases.push_str("round: trip\ntrip: round\nmixed: sora, round, sora\n"))
+        },
         drivers: EVERYWHERE,
         systems: BONGSU,
         alone: false,
@@ -28,7 +30,9 @@ pub const ALL: &[Scenario] = &[
         shows: "Two nodes take each other for the way to a domain: the message passes between them until its hops are too many, and is returned with 5.4.6.",
         rows: &["R3.6", "R3.4"],
         topology: || {
-            let to = |host: &str| format!("relay.smart_host.host = \"{host}\"\nrelay.smart_host.port = 2525\nrelay.smart_host.tls = \"none\"\n");
+            let to = |host: &str| {
+                format!("relay.smart_host.host = \"{host}\"\nrelay.smart_host.port = 2525\nrelay.smart_host.tls = \"none\"\n")
+            };
             let pair = Topology::shipped("pair")?.with("smtp.hop_limit = 12");
             let pair = pair.edit("primary", |node| {
                 node.relay_domains.push("circle.example".into());

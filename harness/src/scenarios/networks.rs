@@ -11,7 +11,8 @@ pub(super) const ALL_MX: &[&str] = &["primary", "second", "third"];
 /// A domain outside, whose mail host is a scripted server.
 pub(super) const FAR: &str = "far.example";
 /// Mail is small here, so that a small volume has room for the reserve and the ballast.
-const SMALL: &str = "smtp.message_size_limit = \"1 MB\"\nsmtp.submission_size_limit = \"1 MB\"\nsmtp.local_size_limit = \"1 MB\"";
+const SMALL: &str =
+    "smtp.message_size_limit = \"1 MB\"\nsmtp.submission_size_limit = \"1 MB\"\nsmtp.local_size_limit = \"1 MB\"";
 /// Links that are broken by what is said in them must not be under TLS.
 const PLAIN: &str = "relay.tls = \"none\"";
 

@@ -191,6 +191,9 @@ fn memory(stage: &Stage) -> Result<()> {
     }
     let (_, report) = flow.end()?;
     ensure!(report.refused == 0, "{} messages were refused for good", report.refused);
-    stage.allow_duplicates(42, "relay-out may have died before it wrote down what the peer had taken: 32 answers, and one for each connection");
+    stage.allow_duplicates(
+        42,
+        "relay-out may have died before it wrote down what the peer had taken: 32 answers, and one for each connection",
+    );
     Ok(())
 }

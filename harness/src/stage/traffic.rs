@@ -53,7 +53,8 @@ impl Stage {
     /// Sends one message with a token of its own, and enters it. The token, and the reply to the final dot or to what was refused.
     pub fn send(&self, node: &str, from: &str, to: &[&str]) -> Result<(String, String)> {
         let token = format!("one{}", self.ledger.len());
-        let load = Load { tag: token.clone(), from: from.into(), messages: 1, sessions: 1, ..self.load(&[node], &[&to.join(" ")])? };
+        let load =
+            Load { tag: token.clone(), from: from.into(), messages: 1, sessions: 1, ..self.load(&[node], &[&to.join(" ")])? };
         load.run(&self.ledger, &std::sync::atomic::AtomicBool::new(false));
         let token = format!("{token}-0");
         let line = self.ledger.line(&token).with_context(|| format!("{node} could not be reached"))?;

@@ -61,7 +61,11 @@ impl Process {
             aliases: plan.aliases.clone(),
             accounts: plan.accounts.iter().map(|user| (user.clone(), format!("secret-{user}"))).collect(),
             // A test of the harness: does it notice a node that lacks something (`tests/tests/mutants.rs`)?
-            environment: std::env::var("HARNESS_MUTANT").ok().map(|mutant| ("BONGSU_MUTANT".to_owned(), mutant)).into_iter().collect(),
+            environment: std::env::var("HARNESS_MUTANT")
+                .ok()
+                .map(|mutant| ("BONGSU_MUTANT".to_owned(), mutant))
+                .into_iter()
+                .collect(),
             binary: None,
             dir: Some(dir.path().to_owned()),
         };
@@ -259,7 +263,11 @@ impl Server for Process {
     }
 
     fn set_clock(&self, ahead_ms: i64, rate: f64) -> Result<()> {
-        anyhow::ensure!(self.plan.clock, "{} has no clock that can be set: the topology says clock = true for one", self.plan.name);
+        anyhow::ensure!(
+            self.plan.clock,
+            "{} has no clock that can be set: the topology says clock = true for one",
+            self.plan.name
+        );
         self.configure(CLOCK, &clock_line(ahead_ms, rate)?)
     }
 
