@@ -100,7 +100,7 @@ pub fn device_at(at: &Path) -> Result<String> {
     let mounts = std::fs::read_to_string("/proc/mounts")?;
     let words = |line: &str| line.split_once(' ').map(|(device, rest)| (device.to_owned(), rest.to_owned()));
     let here = |rest: &str| rest.split(' ').next() == at.to_str();
-    let found = mounts.lines().filter_map(words).filter(|(_, rest)| here(rest)).last();
+    let found = mounts.lines().rev().filter_map(words).find(|(_, rest)| here(rest));
     Ok(found.with_context(|| format!("nothing is mounted at {}", at.display()))?.0)
 }
 
