@@ -3,13 +3,19 @@
 
 mod clock;
 mod cut;
+mod descriptors;
 mod disk;
+mod disk_error;
+pub mod draw;
+mod full_queue;
 mod kill;
 mod link;
+mod memory;
 mod names;
 mod pause;
 mod read_only;
 mod stop;
+mod torn;
 
 use anyhow::Context;
 
@@ -18,13 +24,19 @@ use crate::stage::Stage;
 
 pub use clock::CLOCK;
 pub use cut::{CUT, ISOLATE};
+pub use descriptors::DESCRIPTORS;
 pub use disk::{FILL, INODES};
+pub use disk_error::DISK_ERROR;
+pub use draw::DRAW;
+pub use full_queue::FULL_QUEUE;
 pub use kill::{KILL, KILL_SERVICE};
 pub use link::LINK;
+pub use memory::MEMORY;
 pub use names::NAMES;
 pub use pause::{PAUSE, PAUSE_SERVICE};
 pub use read_only::READ_ONLY;
 pub use stop::STOP;
+pub use torn::TORN;
 
 /// What undoes a fault. It may be asked when the thing that was broken is gone.
 pub type Heal = Box<dyn FnOnce(&Stage) -> Result<()> + Send>;
@@ -42,8 +54,27 @@ pub struct Fault {
 }
 
 /// All of them.
-pub const ALL: &[&Fault] =
-    &[&KILL, &KILL_SERVICE, &STOP, &PAUSE, &PAUSE_SERVICE, &CUT, &ISOLATE, &LINK, &FILL, &INODES, &READ_ONLY, &NAMES, &CLOCK];
+pub const ALL: &[&Fault] = &[
+    &KILL,
+    &KILL_SERVICE,
+    &STOP,
+    &PAUSE,
+    &PAUSE_SERVICE,
+    &CUT,
+    &ISOLATE,
+    &LINK,
+    &FILL,
+    &INODES,
+    &READ_ONLY,
+    &DISK_ERROR,
+    &TORN,
+    &FULL_QUEUE,
+    &DESCRIPTORS,
+    &MEMORY,
+    &NAMES,
+    &CLOCK,
+    &DRAW,
+];
 
 /// A fault by its name.
 pub fn find(name: &str) -> Result<&'static Fault> {

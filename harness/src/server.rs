@@ -98,6 +98,12 @@ pub trait Server: Send + Sync {
     /// Lets it go on.
     fn resume_service(&self, service: &str) -> Result<()>;
 
+    /// The process of one service, once it runs, where the harness can reach it.
+    fn service_process(&self, service: &str) -> Result<u32> {
+        let name = &self.plan().name;
+        anyhow::bail!("{}the process of {service} on {name} is out of reach here", crate::scenario::SKIPPED)
+    }
+
     /// Runs the operator's command (`bongsu ARGS` for bongsu) with `input`.
     fn command(&self, args: &[&str], input: &[u8]) -> Result<Ran>;
 

@@ -2,8 +2,8 @@
 
 mod gather;
 mod sampler;
+mod traffic;
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,14 +14,13 @@ use crate::driver::{self, DriverKind, Names, Net};
 use crate::faults::{Fault, Heal};
 use crate::gate::{Gate, Trip};
 use crate::journal::{Journal, Witness};
-use crate::ledger::Ledger;
-use crate::load::{Flow, Load};
+use crate::ledger::{Found, Ledger};
 use crate::peer::Peer;
-use crate::pop::Pop;
 use crate::record::{Books, MomentKind, NodeRecord, Record};
-use crate::server::{Port, Server};
-use crate::smtp::Smtp;
+use crate::server::Server;
 use crate::topology::Topology;
+
+pub use traffic::SENDERS;
 
 /// Longest wait for one reply of a server.
 pub const REPLY: Duration = Duration::from_secs(30);
@@ -43,6 +42,8 @@ pub struct Stage {
     struck: Mutex<Vec<Struck>>,
     outside: Mutex<Vec<Outside>>,
     allowed: Mutex<(usize, String)>,
+    fetched: Mutex<Vec<Found>>,
+    settled: Mutex<Option<usize>>,
 }
 
 /// A fault in force.
@@ -104,6 +105,8 @@ impl Stage {
             struck: Mutex::default(),
             outside: Mutex::default(),
             allowed: Mutex::default(),
+            fetched: Mutex::default(),
+            settled: Mutex::default(),
         })
     }
 
@@ -175,41 +178,6 @@ impl Stage {
         self.note(MomentKind::Check, None, text);
     }
 
-    /// An SMTP session of the client with a node's MX door, EHLO said.
-    pub fn smtp(&self, node: &str) -> Result<Smtp> {
-        let mut smtp = Smtp::connect(self.net.client_to(node)?, REPLY)?;
-        smtp.command("EHLO client.example")?.expect(250)?;
-        Ok(smtp)
-    }
-
-    /// A POP3 session with the node that has this mailbox.
-    pub fn pop(&self, mailbox: &str) -> Result<Pop> {
-        let (user, domain) = mailbox.split_once('@').context("a mailbox is an address")?;
-        let node = self.topology.nodes.iter().find(|node| node.domain == domain).with_context(|| format!("nobody has {domain}"))?;
-        Pop::login(self.server(&node.name)?.at(Port::Pop3), mailbox, &format!("secret-{user}"), REPLY)
-    }
-
-    /// A load of the client on these nodes, tried in this order, for these recipients; its tokens enter the stage's books.
-    pub fn load(&self, nodes: &[&str], recipients: &[&str]) -> Result<Load> {
-        let to: Vec<SocketAddr> = nodes.iter().map(|node| self.net.client_to(node)).collect::<Result<_>>()?;
-        Ok(Load { tag: format!("load{}", self.ledger.len()), ..Load::new(&to, recipients) })
-    }
-
-    /// Starts a load beside the scenario.
-    pub fn flow(&self, load: Load) -> Flow {
-        load.start_on(Arc::clone(&self.ledger))
-    }
-
-    /// Sends one message with a token of its own, and enters it. The token, and the reply to the final dot or to what was refused.
-    pub fn send(&self, node: &str, from: &str, to: &[&str]) -> Result<(String, String)> {
-        let token = format!("one{}", self.ledger.len());
-        let load = Load { tag: token.clone(), from: from.into(), messages: 1, sessions: 1, ..self.load(&[node], &[&to.join(" ")])? };
-        load.run(&self.ledger, &std::sync::atomic::AtomicBool::new(false));
-        let token = format!("{token}-0");
-        let line = self.ledger.line(&token).with_context(|| format!("{node} could not be reached"))?;
-        Ok((token, line.reply))
-    }
-
     /// Adds a scripted server as the mail host of `domain` (preference `preference`), in everybody's eyes.
     pub fn outside(&self, domain: &str, preference: u16, keywords: &[&str]) -> Result<Arc<Peer>> {
         let count = self.outside_list().len();
@@ -222,6 +190,7 @@ impl Stage {
 
     /// Breaks something; the words after the fault's name are its arguments.
     pub fn strike(&self, fault: &Fault, words: &[&str]) -> Result<Broken<'_>> {
+        *lock(&self.settled) = None;
         let heal = (fault.strike)(self, words).with_context(|| format!("fault {} {}", fault.name, words.join(" ")))?;
         static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
         let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -267,7 +236,13 @@ impl Stage {
         let (books, _) = self.balance()?;
         self.even(&books)?;
         self.held(format!("the books balance: {} accepted, {} delivered, 0 lost", books.accepted, books.delivered));
+        *lock(&self.settled) = Some(self.ledger.len());
         Ok(books)
+    }
+
+    /// Whether the stage was settled and nothing was sent or broken since.
+    pub fn is_settled(&self) -> bool {
+        *lock(&self.settled) == Some(self.ledger.len()) && self.struck().is_empty()
     }
 
     /// An error where the books show anything lost, damaged, found although refused, or duplicated beyond what is allowed.

@@ -146,8 +146,10 @@ impl Topology {
     /// One that comes with the harness, by its name.
     pub fn shipped(name: &str) -> Result<Topology> {
         let known = SHIPPED.map(|(name, _)| name).join(", ");
-        let (_, text) =
-            SHIPPED.iter().find(|(known, _)| *known == name).with_context(|| format!("no topology {name}; there are {known}"))?;
+        let (_, text) = SHIPPED
+            .iter()
+            .find(|(known, _)| *known == name)
+            .with_context(|| format!("no topology {name}; there are {known}"))?;
         Topology::parse(text)
     }
 
@@ -158,6 +160,22 @@ impl Topology {
         }
         let text = std::fs::read_to_string(name).with_context(|| name.to_owned())?;
         Topology::parse(&text).with_context(|| name.to_owned())
+    }
+
+    /// The same with these settings too, of every bongsu node.
+    #[must_use]
+    pub fn with(mut self, settings: &str) -> Topology {
+        self.settings.push_str(settings);
+        self.settings.push('\n');
+        self
+    }
+
+    /// The same with one node changed; what comes of it must fit together.
+    pub fn edit(mut self, name: &str, edit: impl FnOnce(&mut NodePlan)) -> Result<Topology> {
+        let index = self.index(name)?;
+        edit(&mut self.nodes[index]);
+        self.check()?;
+        Ok(self)
     }
 
     fn check(&self) -> Result<()> {
@@ -193,6 +211,12 @@ impl Topology {
     pub fn mailboxes(&self, name: &str) -> Vec<String> {
         let of_node = |node: &NodePlan| node.accounts.iter().map(|user| format!("{user}@{}", node.domain)).collect();
         self.nodes.iter().find(|node| node.name == name).map(of_node).unwrap_or_default()
+    }
+
+    /// The node that has this mailbox's domain.
+    pub fn home(&self, mailbox: &str) -> Result<&NodePlan> {
+        let (_, domain) = mailbox.rsplit_once('@').context("a mailbox is an address")?;
+        self.nodes.iter().find(|node| node.domain.eq_ignore_ascii_case(domain)).with_context(|| format!("nobody has {domain}"))
     }
 
     /// The mailboxes, or addresses outside, that a recipient leads to through the aliases of the node that has its domain; itself

@@ -9,18 +9,25 @@ use anyhow::Context;
 use crate::Result;
 use crate::client::{have, run};
 use crate::sweep;
+use crate::wait::wait_for;
 
 const STEP: Duration = Duration::from_secs(120);
 /// Octets of a MiB.
 pub const MEGABYTE: u64 = 1024 * 1024;
 
-/// Why volumes of a size can't be had here; `None` where they can.
-pub fn impossible() -> Option<String> {
+/// Why `what` can't be tried here: not root, or of these programs (each with its Debian package) one is missing; `None` where it can.
+pub(crate) fn wanting(what: &str, programs: &[(&str, &str)]) -> Option<String> {
     if !rustix::process::geteuid().is_root() {
-        return Some("volumes of a given size need root, for loop devices and mounts".into());
+        return Some(format!("{what} need root, for loop devices and mounts"));
     }
-    let missing: Vec<&str> = ["mkfs.ext4", "losetup"].into_iter().filter(|program| !have(program)).collect();
-    (!missing.is_empty()).then(|| format!("volumes of a given size need {}: apt-get install e2fsprogs mount", missing.join(", ")))
+    let missing = programs.iter().filter(|(program, _)| !have(program));
+    let (programs, packages): (Vec<&str>, Vec<&str>) = missing.copied().unzip();
+    (!programs.is_empty()).then(|| format!("{what} need {}: apt-get install {}", programs.join(", "), packages.join(" ")))
+}
+
+/// Why volumes of a given size can't be had here; `None` where they can.
+pub fn impossible() -> Option<String> {
+    wanting("volumes of a given size", &[("mkfs.ext4", "e2fsprogs"), ("losetup", "mount")])
 }
 
 /// Runs a program of the system to its end; its output, or an error with what it said.
@@ -58,12 +65,6 @@ impl Mounted {
     pub fn device(&self) -> &str {
         &self.device
     }
-
-    /// Mounts it anew, read-only or not.
-    pub fn remount(&self, read_only: bool) -> Result<()> {
-        let option = if read_only { "remount,ro" } else { "remount,rw" };
-        command("mount", &["-o", option, &self.at.display().to_string()]).map(|_| ())
-    }
 }
 
 impl Drop for Mounted {
@@ -74,6 +75,48 @@ impl Drop for Mounted {
         sweep::forget(&format!("mount {}", self.at.display()));
         sweep::forget(&format!("loop {}", self.device));
     }
+}
+
+/// A disk in memory for images to lie on. It is as small as it is told to be, so that it can fail under them.
+#[derive(Debug)]
+pub struct Disk {
+    at: PathBuf,
+}
+
+impl Disk {
+    /// Mounts one of `megabytes` at a directory, which is made where it is missing.
+    pub fn mount(at: &Path, megabytes: u64) -> Result<Disk> {
+        std::fs::create_dir_all(at)?;
+        command("mount", &["-t", "tmpfs", "-o", &format!("size={megabytes}m"), "bongsu-harness", &at.display().to_string()])?;
+        sweep::note(&format!("mount {}", at.display()));
+        Ok(Disk { at: at.to_owned() })
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = command("umount", &["-l", &self.at.display().to_string()]);
+        sweep::forget(&format!("mount {}", self.at.display()));
+    }
+}
+
+/// The device that is mounted at a directory.
+pub fn device_at(at: &Path) -> Result<String> {
+    let mounts = std::fs::read_to_string("/proc/mounts")?;
+    let words = |line: &str| line.split_once(' ').map(|(device, rest)| (device.to_owned(), rest.to_owned()));
+    let here = |rest: &str| rest.split(' ').next() == at.to_str();
+    let found = mounts.lines().filter_map(words).filter(|(_, rest)| here(rest)).last();
+    Ok(found.with_context(|| format!("nothing is mounted at {}", at.display()))?.0)
+}
+
+/// Unmounts what is mounted at a directory, which drops all that was not written, repairs the file system and mounts it again. Nobody may
+/// use it.
+pub fn mount_anew(at: &Path) -> Result<()> {
+    let (device, at) = (device_at(at)?, at.display().to_string());
+    wait_for("a moment in which nobody looks at the volume", STEP, || command("umount", &[&at]).map(Some))?;
+    let repaired = run("e2fsck", &["-p", &device], b"", STEP)?;
+    anyhow::ensure!(repaired.code <= 1, "e2fsck of {device}: {}", repaired.text);
+    command("mount", &[&device, &at]).map(|_| ())
 }
 
 /// Makes an ext4 image of `megabytes` at `image`, all of it for anybody, with `inodes` of them where given.

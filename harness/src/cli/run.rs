@@ -11,7 +11,10 @@ use crate::Result;
 use crate::driver::DriverKind;
 use crate::journal::Witness;
 use crate::record::{Played, Run, Verdict};
-use crate::report::{self, live::{Live, Playing}};
+use crate::report::{
+    self,
+    live::{Live, Playing},
+};
 use crate::scenario::{self, Choice, Scenario, Watch};
 use crate::topology::SystemKind;
 
@@ -42,7 +45,14 @@ pub fn list() -> ExitCode {
     for scenario in scenario::all() {
         let drivers: Vec<&str> = scenario.drivers.iter().map(|driver| driver.name()).collect();
         let systems: Vec<&str> = scenario.systems.iter().map(|system| system.name()).collect();
-        println!("{}\n    {}\n    {}; {}; {}", scenario.name, scenario.shows, scenario.rows.join(" "), drivers.join(" "), systems.join(" "));
+        println!(
+            "{}\n    {}\n    {}; {}; {}",
+            scenario.name,
+            scenario.shows,
+            scenario.rows.join(" "),
+            drivers.join(" "),
+            systems.join(" ")
+        );
     }
     ExitCode::SUCCESS
 }
@@ -97,16 +107,13 @@ pub fn summary(run: &Run) -> String {
     for played in &run.results {
         match &played.verdict {
             Verdict::Passed => {}
-            Verdict::Failed(why) => text = format!("FAILED {} ({}): {}\n{text}", played.name, played.driver, first_line(why)),
+            Verdict::Failed(why) => {
+                text = format!("FAILED {} ({}): {}\n{text}", played.name, played.driver, why.lines().next().unwrap_or_default())
+            }
             Verdict::Skipped(why) => text = format!("SKIPPED {} ({}): {why}\n{text}", played.name, played.driver),
         }
     }
     text
-}
-
-/// What went wrong stands behind the logs that were added to it.
-fn first_line(why: &str) -> &str {
-    why.lines().last().unwrap_or(why)
 }
 
 /// Shows a run as it goes.

@@ -121,7 +121,11 @@ impl Open<'_> {
 
     fn faults_in_force(&self) -> String {
         let lines: String = self.stage.in_force().iter().map(|(number, words)| format!("  {number}: {words}\n")).collect();
-        if lines.is_empty() { "Nothing is broken.\n".into() } else { format!("Broken now (`fault heal NUMBER` mends one):\n{lines}") }
+        if lines.is_empty() {
+            "Nothing is broken.\n".into()
+        } else {
+            format!("Broken now (`fault heal NUMBER` mends one):\n{lines}")
+        }
     }
 
     fn traffic(&mut self, rate: u32, seconds: u64) -> Result<String> {
@@ -129,7 +133,8 @@ impl Open<'_> {
         let zone = topology.zones.first().filter(|zone| !zone.mx.is_empty());
         let mut hosts = zone.map(|zone| zone.mx.clone()).unwrap_or_default();
         hosts.sort();
-        let hosts: Vec<&str> = hosts.iter().map(|(_, host)| host.as_str()).filter(|host| topology.index(host).is_ok()).collect();
+        let hosts: Vec<&str> =
+            hosts.iter().map(|(_, host)| host.as_str()).filter(|host| topology.index(host).is_ok()).collect();
         let mailboxes: Vec<String> = topology.nodes.iter().flat_map(|node| topology.mailboxes(&node.name)).collect();
         let recipients: Vec<&str> = mailboxes.iter().map(String::as_str).collect();
         anyhow::ensure!(!hosts.is_empty() && !recipients.is_empty(), "this topology has no MX or no mailbox");
@@ -153,7 +158,13 @@ fn welcome(stage: &Stage) -> Result<String> {
     for server in stage.servers() {
         let plan = server.plan();
         text.push_str(&format!("\n  {:10} {}\n", plan.name, plan.part));
-        text.push_str(&format!("  {:10} SMTP {}, submission {}, POP3 {}\n", "", stage.net().client_to(&plan.name)?, server.at(Port::Submission), server.at(Port::Pop3)));
+        text.push_str(&format!(
+            "  {:10} SMTP {}, submission {}, POP3 {}\n",
+            "",
+            stage.net().client_to(&plan.name)?,
+            server.at(Port::Submission),
+            server.at(Port::Pop3)
+        ));
         for mailbox in stage.topology.mailboxes(&plan.name) {
             let user = mailbox.split('@').next().unwrap_or_default();
             text.push_str(&format!("  {:10} {mailbox}, password secret-{user}\n", ""));

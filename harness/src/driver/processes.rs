@@ -25,17 +25,17 @@ use crate::system;
 use crate::topology::{MAX_NODES, NodePlan, SystemKind, Topology};
 
 /// The last octets of addresses in a run's network.
-mod host {
-    /// Held as long as the run lasts: the network is taken.
-    pub(super) const LOCK: u8 = 1;
-    pub(super) const NAMES: u8 = 2;
-    pub(super) const CLIENT: u8 = 9;
-    pub(super) const FIRST_NODE: u8 = 10;
-    pub(super) const FIRST_OUTSIDE: u8 = 30;
-    pub(super) const LAST_OUTSIDE: u8 = 49;
-    pub(super) const FIRST_LINK: u8 = 50;
+pub(super) mod host {
+    /// Held as long as the run lasts: the network is taken. Containers have this machine there.
+    pub(in crate::driver) const LOCK: u8 = 1;
+    pub(in crate::driver) const NAMES: u8 = 2;
+    pub(in crate::driver) const CLIENT: u8 = 9;
+    pub(in crate::driver) const FIRST_NODE: u8 = 10;
+    pub(in crate::driver) const FIRST_OUTSIDE: u8 = 30;
+    pub(in crate::driver) const LAST_OUTSIDE: u8 = 49;
+    pub(in crate::driver) const FIRST_LINK: u8 = 50;
     /// Of a view whose asker insists on a port, so that it has an address to itself.
-    pub(super) const FIRST_VIEW: u8 = 200;
+    pub(in crate::driver) const FIRST_VIEW: u8 = 200;
 }
 
 /// The sender of a link that is no node.
@@ -62,6 +62,11 @@ impl Addresses {
             }
         }
         anyhow::bail!("no loopback network is free: do a thousand other runs go on?")
+    }
+
+    /// Its first three octets.
+    pub(super) fn network(&self) -> [u8; 3] {
+        self.network
     }
 
     /// The address of the network that ends so; those of nodes and links are drawn from it too.
@@ -105,7 +110,7 @@ pub fn make(topology: &Topology) -> Result<Made> {
     }
     let addresses = Addresses::draw()?;
     let dns = Arc::new(Dns::start(addresses.at(host::NAMES))?);
-    system::publish(topology, &dns, &|index| addresses.node(index))?;
+    dns.load(&system::zone(topology, &|index| addresses.node(index))?)?;
     let (mut gates, mut views, mut servers) = (BTreeMap::new(), Vec::new(), Vec::new());
     for (to, node) in topology.nodes.iter().enumerate() {
         let from = CLIENT.to_owned();
@@ -164,12 +169,23 @@ impl Net for LoopbackNet {
         self.gate(from, to)?.mood(mood)
     }
 
+    fn isolate(&self, node: &str, away: bool) -> Result<()> {
+        let mood = if away { Mood::Cut } else { Mood::Pass };
+        let touched = self.gates.iter().filter(|((from, to), _)| from == node || to == node);
+        touched.map(|(_, gate)| gate).try_for_each(|gate| gate.mood(mood))
+    }
+
     fn gate(&self, from: &str, to: &str) -> Result<&Gate> {
         self.gates.get(&(from.to_owned(), to.to_owned())).with_context(|| format!("no link from {from} to {to}"))
     }
 
     fn client_to(&self, node: &str) -> Result<SocketAddr> {
         Ok(self.gate(CLIENT, node)?.address())
+    }
+
+    fn down(&self, node: &str, down: bool) -> Result<()> {
+        let mood = if down { Mood::Refuse } else { Mood::Pass };
+        self.gates.iter().filter(|((_, to), _)| to == node).try_for_each(|(_, gate)| gate.mood(mood))
     }
 
     fn names(&self) -> &dyn Names {

@@ -1,34 +1,58 @@
-//! A volume goes read-only, as a file system does after an error of its disk.
+//! A volume goes read-only, as a file system does after an error of its disk: in the middle of whatever is written there.
+
+use std::path::PathBuf;
 
 use anyhow::Context;
 
 use super::{Fault, word};
+use crate::Result;
 use crate::record::MomentKind::{Fault as Struck, Heal as Healed};
-use crate::stage::PATIENCE;
-use crate::volume::command;
-use crate::wait::wait_for;
+use crate::scenario::SKIPPED;
+use crate::stage::{PATIENCE, Stage};
+use crate::volume::{command, device_at, mount_anew};
+use crate::wait::wait_until;
 
 /// The data volume of a node.
 pub const READ_ONLY: Fault = Fault {
     name: "read-only",
     usage: "NODE",
-    about: "mounts a node's data volume read-only, as a file system does after an error of its disk",
+    about: "a node's data volume goes read-only, as a file system does after an error of its disk; undone, the node starts again on a repaired one",
     strike: |stage, words| {
         let node = word(words, 0, "the node")?.to_owned();
-        let server = stage.server(&node)?;
-        anyhow::ensure!(server.plan().volume.is_some(), "{node} has no volume of its own");
-        let at = server.data().context("the volume is out of reach here")?.display().to_string();
-        // While a file is open for writing the kernel refuses: wait for a moment in which none is.
-        wait_for("a moment in which no file is open for writing", PATIENCE, || {
-            command("mount", &["-o", "remount,ro", &at]).map(Some)
-        })?;
+        let at = data_volume(stage, &node)?;
+        command("mount", &["-o", "remount,errors=remount-ro", &at.display().to_string()])?;
+        let device = device_at(&at)?;
+        let switch = format!("/sys/fs/ext4/{}/trigger_fs_error", device.trim_start_matches("/dev/"));
+        std::fs::write(&switch, "harness")
+            .with_context(|| format!("{SKIPPED}this machine can't make a file system fail: {switch}"))?;
+        let probe = at.join(".probe");
+        wait_until("a volume that takes nothing", PATIENCE, || std::fs::write(&probe, "x").is_err())?;
         stage.journal().enter(&node, "full");
-        stage.note(Struck, Some(&node), format!("the volume of {node} is read-only"));
+        stage.note(Struck, Some(&node), format!("the volume of {node} is read-only after an error of its disk"));
         Ok(Box::new(move |stage| {
-            command("mount", &["-o", "remount,rw", &at])?;
+            renew(stage, &node)?;
             stage.journal().leave(&node, "full");
-            stage.note(Healed, Some(&node), format!("the volume of {node} can be written again"));
+            stage.note(Healed, Some(&node), format!("the volume of {node} is repaired and {node} starts again"));
             Ok(())
         }))
     },
 };
+
+/// Where the data volume of a node is mounted.
+pub(super) fn data_volume(stage: &Stage, node: &str) -> Result<PathBuf> {
+    let server = stage.server(node)?;
+    anyhow::ensure!(server.plan().volume.is_some(), "{node} has no volume of its own: the topology says `volume` for one");
+    server.data().with_context(|| format!("{SKIPPED}the volume of {node} is out of reach here"))
+}
+
+/// What an administrator does after an error of the disk: ends the node, repairs the file system, starts it again. What was never written is
+/// gone then.
+pub(super) fn renew(stage: &Stage, node: &str) -> Result<()> {
+    let (server, at) = (stage.server(node)?, data_volume(stage, node)?);
+    if server.runs() {
+        server.kill()?;
+    }
+    mount_anew(&at)?;
+    let _ = std::fs::remove_file(at.join(".probe"));
+    server.start()
+}

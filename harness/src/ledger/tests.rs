@@ -20,7 +20,9 @@ fn the_audit_by_token() {
     };
     assert!(audit(&["a", "b", "b"]).balanced().is_ok());
     assert!(audit(&["a", "b", "b", "d"]).balanced().is_ok());
-    for bad in [&["a", "b"][..], &["a", "a", "b", "b"], &["a", "b", "b", "c"], &["a", "b", "b", "d", "d"], &["a", "b", "b", "z"]] {
+    for bad in
+        [&["a", "b"][..], &["a", "a", "b", "b"], &["a", "b", "b", "c"], &["a", "b", "b", "d", "d"], &["a", "b", "b", "z"]]
+    {
         assert!(audit(bad).balanced().is_err(), "{bad:?}");
     }
     assert_eq!(audit(&["a", "b"]).lost, ["b"]);

@@ -48,7 +48,10 @@ fn crosses(stage: &Stage) -> Result<()> {
         let mut pop = stage.pop(mailbox)?;
         ensure!(pop.stat()?.0 == 1, "{mailbox} has {} messages", pop.stat()?.0);
         let text = pop.retr(1)?;
-        ensure!(mailbox.starts_with("minji") || crate::ledger::token(&text).as_deref() == Some(&token), "another message lies there");
+        ensure!(
+            mailbox.starts_with("minji") || crate::ledger::token(&text).as_deref() == Some(&token),
+            "another message lies there"
+        );
         pop.quit()?;
     }
     stage.held("every mailbox has its one message");

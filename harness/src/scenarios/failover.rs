@@ -1,19 +1,18 @@
 //! The primary goes away and comes back: the secondaries take over, keep, and hand over.
 
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::ensure;
 
+use super::networks::{ALL_MX, OFFICE, plain_three};
 use crate::Result;
-use crate::faults::{ISOLATE, KILL, PAUSE, STOP};
+use crate::faults::{ISOLATE, KILL, LINK, PAUSE, STOP};
 use crate::load::Load;
-use crate::scenario::{ANY, EVERYWHERE, Scenario};
+use crate::scenario::{ANY, EVERYWHERE, PROCESSES, Scenario};
 use crate::stage::{PATIENCE, Stage};
 use crate::topology::Topology;
 use crate::wait::wait_until;
-
-const RECIPIENTS: &[&str] = &["minji@office.example", "sora@office.example", "juno@office.example", "minji@office.example sora@office.example"];
-const ALL_MX: &[&str] = &["primary", "second", "third"];
 
 /// All of them.
 pub const ALL: &[Scenario] = &[
@@ -71,10 +70,33 @@ pub const ALL: &[Scenario] = &[
         alone: false,
         run: all_down,
     },
+    Scenario {
+        name: "primary_dies_and_returns_again_and_again",
+        shows: "The primary flaps: killed and started five times under load. Nothing is lost, and what waits meanwhile is handed over at last.",
+        rows: &["R3.1", "R3.3"],
+        topology: || Topology::shipped("three-mx"),
+        drivers: EVERYWHERE,
+        systems: ANY,
+        alone: false,
+        run: flaps,
+    },
+    Scenario {
+        name: "primary_is_slow_and_keeps_its_mail",
+        shows: "The way to the primary is slow: senders are patient, no mail goes astray, and what a secondary has is handed over, once.",
+        rows: &["R3.1", "R3.3"],
+        topology: || plain_three(""),
+        drivers: PROCESSES,
+        systems: ANY,
+        alone: false,
+        run: slow,
+    },
 ];
 
+/// Times that the primary dies.
+const FLAPS: usize = 5;
+
 fn load(stage: &Stage) -> Result<Load> {
-    Ok(Load { sessions: 6, rate: Some(60.0), timeout: Duration::from_secs(3), patience: Duration::from_secs(30), ..stage.load(ALL_MX, RECIPIENTS)? })
+    stage.steady(ALL_MX, OFFICE, 60.0)
 }
 
 /// The load runs, the primary goes away by `strike`, the secondaries queue, the primary returns.
@@ -104,4 +126,41 @@ fn all_down(stage: &Stage) -> Result<()> {
     flow.wait_accepted(60, PATIENCE)?;
     flow.end()?;
     Ok(())
+}
+
+fn flaps(stage: &Stage) -> Result<()> {
+    let flow = stage.flow(load(stage)?);
+    for _ in 0..FLAPS {
+        flow.wait_accepted(30, PATIENCE)?;
+        let dead = stage.strike(&KILL, &["primary"])?;
+        flow.wait_accepted(15, PATIENCE)?;
+        dead.heal()?;
+    }
+    flow.wait_accepted(30, PATIENCE)?;
+    flow.end()?;
+    // Each secondary may have ten connections to it (relay.per_destination), and a message in each that was committed without a reply.
+    stage.allow_duplicates(
+        FLAPS * 2 * 10,
+        "the primary died between its commit and its 250, and the secondary sent the message again",
+    );
+    Ok(())
+}
+
+fn slow(stage: &Stage) -> Result<()> {
+    let slow = [("client", "slow=4000"), ("second", "delay=300"), ("third", "slow=4000")];
+    let slow: Vec<_> = slow.iter().map(|(from, mood)| stage.strike(&LINK, &[from, "primary", mood])).collect::<Result<_>>()?;
+    let patient = |nodes: &[&str]| stage.load(nodes, OFFICE).map(|load| Load { timeout: PATIENCE, ..load });
+    let flow = stage.flow(Load { sessions: 4, rate: Some(8.0), ..patient(ALL_MX)? });
+    flow.wait_accepted(20, PATIENCE)?;
+    let elsewhere: usize = ["second", "third"].iter().filter_map(|name| stage.server(name).ok()?.counts().queued).sum();
+    ensure!(elsewhere == 0, "{elsewhere} messages went to the secondaries, though the primary answers");
+    stage.held("senders wait for the primary");
+    flow.end()?;
+    let backup = Load { sessions: 4, messages: 40, tag: "backup".into(), ..patient(&["second", "third"])? };
+    backup.run(stage.ledger(), &AtomicBool::new(false));
+    for name in ["second", "third"] {
+        stage.server(name)?.wait_empty(PATIENCE)?;
+    }
+    stage.held("what the secondaries had was handed over the slow way");
+    slow.into_iter().try_for_each(crate::stage::Broken::heal)
 }

@@ -32,6 +32,7 @@ impl Stage {
             found.extend(server.queued()?.into_iter().filter(|queued| !queued.token.is_empty()));
             found.extend(server.copies()?.iter().filter_map(|copy| Found::in_mailbox(node, &copy.address, &copy.text)));
         }
+        found.extend(super::lock(&self.fetched).iter().cloned());
         for outside in self.outside_list().iter() {
             for taken in outside.peer.taken() {
                 let Some(token) = crate::ledger::token(&taken.message) else { continue };

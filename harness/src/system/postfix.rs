@@ -31,7 +31,7 @@ use crate::node::{PATIENCE, port};
 use crate::server::{Copy, Counts, Event, Port, Server};
 use crate::sweep;
 use crate::topology::{NodePlan, Topology};
-use crate::volume::Mounted;
+use crate::volume::{Disk, Mounted};
 use crate::wait::{wait_for, wait_until};
 use group::Group;
 
@@ -59,6 +59,7 @@ pub struct Process {
     running: Mutex<Running>,
     // Behind the processes, which use them: in this order, the inner first.
     _volumes: Vec<Mounted>,
+    _disk: Option<Disk>,
     dir: tempfile::TempDir,
 }
 
@@ -89,9 +90,16 @@ impl Process {
         // Its daemons give up root and still have to pass.
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755))?;
         let host = topology.host(plan);
-        let volumes = bongsu::volumes(plan, dir.path())?;
-        let process =
-            Process { plan: plan.clone(), host, address: place.address, running: Mutex::default(), _volumes: volumes, dir };
+        let (volumes, disk) = bongsu::volumes(plan, dir.path())?;
+        let process = Process {
+            plan: plan.clone(),
+            host,
+            address: place.address,
+            running: Mutex::default(),
+            _volumes: volumes,
+            _disk: disk,
+            dir,
+        };
         process.lay_out(place, &settings)?;
         Ok(process)
     }

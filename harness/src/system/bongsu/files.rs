@@ -44,7 +44,9 @@ pub(crate) fn count_queued(spool: &Path) -> Result<usize> {
         let Ok(shards) = std::fs::read_dir(spool.join(queue)) else { continue };
         for shard in shards.map_while(std::result::Result::ok) {
             let Ok(entries) = std::fs::read_dir(shard.path()) else { continue };
-            ids.extend(entries.map_while(std::result::Result::ok).map(|entry| entry.file_name()).filter(|name| name.len() == ID));
+            ids.extend(
+                entries.map_while(std::result::Result::ok).map(|entry| entry.file_name()).filter(|name| name.len() == ID),
+            );
         }
     }
     Ok(ids.len())

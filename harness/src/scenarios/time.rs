@@ -1,0 +1,87 @@
+//! Clocks that jump.
+
+use anyhow::ensure;
+
+use crate::Result;
+use crate::faults::{CLOCK, KILL};
+use crate::scenario::{BONGSU, EVERYWHERE, Scenario};
+use crate::stage::{PATIENCE, Stage};
+use crate::topology::Topology;
+use crate::wait::wait_until;
+
+const HALF_AN_HOUR: &str = "1860";
+const SIX_DAYS: &str = "518400";
+
+/// All of them.
+pub const ALL: &[Scenario] = &[
+    Scenario {
+        name: "half_an_hour_passes_and_what_waits_is_tried_again",
+        shows: "The clock goes half an hour ahead: what waits for its next attempt is tried then, and not before, and nobody has to run the queue.",
+        rows: &["R3.2"],
+        topology: waiting,
+        drivers: EVERYWHERE,
+        systems: BONGSU,
+        alone: false,
+        run: half_an_hour,
+    },
+    Scenario {
+        name: "clock_jumps_past_every_deadline_and_nothing_is_returned",
+        shows: "The clock jumps six days ahead, past the time after which mail is returned: that is no reason to return it, and it is delivered when it can be.",
+        rows: &["R3.2"],
+        topology: waiting,
+        drivers: EVERYWHERE,
+        systems: BONGSU,
+        alone: false,
+        run: six_days,
+    },
+];
+
+fn waiting() -> Result<Topology> {
+    Topology::shipped("pair")?.with("queue.retry = [\"30m\"]").edit("secondary", |node| node.clock = true)
+}
+
+/// Three messages that have failed once at the secondary, while the primary was dead.
+fn three_wait(stage: &Stage) -> Result<()> {
+    let dead = stage.strike(&KILL, &["primary"])?;
+    for _ in 0..3 {
+        stage.send("secondary", "friend@client.example", &["minji@office.example"])?;
+    }
+    stage.wait_events("secondary", "deferred", 3)?;
+    dead.heal()?;
+    ensure!(waiting_messages(stage)? == 3, "three messages wait");
+    stage.step("three messages wait for their next attempt in half an hour");
+    Ok(())
+}
+
+/// Messages queued at the secondary, without the notifications that their sender is told of their delay with.
+fn waiting_messages(stage: &Stage) -> Result<usize> {
+    Ok(stage.server("secondary")?.queued()?.iter().filter(|found| !found.token.is_empty()).count())
+}
+
+fn wait_handed_over(stage: &Stage) -> Result<()> {
+    let (secondary, primary) = (stage.server("secondary")?, stage.server("primary")?);
+    let count = |server: &dyn crate::server::Server| server.counts();
+    wait_until("the three messages handed over", PATIENCE, || {
+        count(secondary).queued == Some(0) && count(primary).delivered == Some(3)
+    })
+}
+
+fn half_an_hour(stage: &Stage) -> Result<()> {
+    three_wait(stage)?;
+    stage.strike(&CLOCK, &["secondary", HALF_AN_HOUR])?.keep();
+    wait_handed_over(stage)?;
+    stage.held("half an hour later they are tried, and delivered");
+    Ok(())
+}
+
+fn six_days(stage: &Stage) -> Result<()> {
+    three_wait(stage)?;
+    let dead = stage.strike(&KILL, &["primary"])?;
+    stage.strike(&CLOCK, &["secondary", SIX_DAYS])?.keep();
+    stage.wait_events("secondary", "deferred", 6)?;
+    ensure!(waiting_messages(stage)? == 3, "they wait no longer");
+    stage.held("they were tried after the jump, failed, and are not returned");
+    dead.heal()?;
+    stage.server("secondary")?.run_queue()?;
+    wait_handed_over(stage)
+}
