@@ -110,7 +110,7 @@ pub enum Problem {
     Sender,
     /// The forward-path is none.
     Recipient,
-    /// An address beyond ASCII without SMTPUTF8.
+    /// A sender beyond ASCII without SMTPUTF8.
     NeedsUtf8,
     /// A parameter that is known but of the wrong form, or stands twice.
     Parameter,
