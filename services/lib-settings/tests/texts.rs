@@ -283,8 +283,8 @@ fn what_only_a_restart_puts_into_force() {
         ("", &[][..]),
         ("[smtp]\nhop_limit = 30\n", &[]),
         ("[relay]\nconcurrency = 3\nport = 26\n", &["relay.concurrency"]),
-        ("profile = 'classic'\n[users]\nqueue = 5\n", &["profile", "users.queue"]),
-        ("[[listen]]\nname = 'a'\nport = 1\nrole = 'mx'\n", &["listen"]),
+        ("profile = 'classic'\n[users]\nqueue = 5\n", &["users.queue"]),
+        ("[[listen]]\nname = 'a'\nport = 1\nrole = 'mx'\n", &[]),
     ] {
         assert_eq!(old.restart_needed(&loaded(&format!("{HOST}{more}"))), expected, "{more}");
     }
