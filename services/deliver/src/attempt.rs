@@ -107,14 +107,10 @@ impl<'a> Attempt<'a> {
         let (account, indexes) = (account.clone(), indexes.clone());
         match delivered {
             Ok(size) => {
-                for (nth, index) in indexes.into_iter().enumerate() {
-                    if nth > 0 {
-                        self.end_with_another(index);
-                        continue;
-                    }
-                    let outcome = Outcome { what: What::Delivered, status: self.status(250, 0, 0, "Delivered") };
-                    self.ends.push(End { index, outcome, size });
-                }
+                let outcome = Outcome { what: What::Delivered, status: self.status(250, 0, 0, "Delivered") };
+                let mut indexes = indexes.into_iter();
+                self.ends.extend(indexes.next().map(|index| End { index, outcome, size }));
+                indexes.for_each(|index| self.end_with_another(index));
             }
             Err(error) => {
                 self.office.journal.warn(&format!("mailbox {account}"), error.to_string());

@@ -46,7 +46,7 @@ struct Work {
 impl Crew {
     pub(crate) fn new(office: Arc<Office>, most: usize) -> Arc<Crew> {
         let (work, draining, changed) = (Mutex::default(), AtomicBool::new(false), Notify::new());
-        let batch = office.mailboxes.together().min(most.div_ceil(FEW));
+        let batch = office.mailboxes.together().min(most);
         Arc::new(Crew { office, work, most, batch, draining, changed })
     }
 
@@ -70,8 +70,8 @@ impl Crew {
     fn wanted(&self, work: &Work) -> usize {
         let long = work.batches.values().filter(|since| since.elapsed() > LONG).count();
         let enough = if self.batch == 1 { self.most } else { FEW };
-        let missing = enough.saturating_sub(work.threads.saturating_sub(long));
-        missing.min(work.backlog.waiting()).min(self.most.saturating_sub(work.threads))
+        let moving = work.threads.saturating_sub(long);
+        enough.saturating_sub(moving).min(work.backlog.waiting()).min(self.most.saturating_sub(work.threads))
     }
 
     /// Attempts messages until none waits.
