@@ -13,7 +13,7 @@ bg_accounts() {
   [ -f "$at/done" ] && return
   rm -rf "$at"; "$BONGSU" init --domain perf.test --config "$at/etc/bongsu.toml" --data "$at/data" >/dev/null || return 1
   echo secret | "$BONGSU" account add user0@perf.test --config "$at/etc/bongsu.toml" --data "$at/data" >/dev/null || return 1
-  names=$(seq -f user%g 1 199; seq -f s%g 0 399; seq -f u%g 0 999; seq -f m%g 0 9; seq -f l%g 0 1; seq -f b%g 0 7)
+  names=$(seq -f user%g 1 199; seq -f s%g 0 399; seq -f u%g 0 999; seq -f m%g 0 9; seq -f l%g 0 1; seq -f b%g 0 15)
   for file in "$at/data/state/accounts/accounts" "$at/data/state/secrets/passwords"; do
     awk -v names="$names" 'NR==1{print;next} {print | "sort"} /"user0@/{n=split(names, name, "\n"); for(i=1;i<=n;i++){line=$0; sub("user0@", name[i] "@", line); print line | "sort"}}' "$file" > "$at/new"
     cat "$at/new" > "$file" && rm "$at/new"
