@@ -27,8 +27,6 @@ pub(crate) struct Crew {
     work: Mutex<Work>,
     /// Threads at most.
     most: usize,
-    /// Messages of a batch, at most.
-    batch: usize,
     draining: AtomicBool,
     /// Told when a thread has no more work, and when a moment was learned at which there is some.
     pub(crate) changed: Notify,
@@ -46,8 +44,12 @@ struct Work {
 impl Crew {
     pub(crate) fn new(office: Arc<Office>, most: usize) -> Arc<Crew> {
         let (work, draining, changed) = (Mutex::default(), AtomicBool::new(false), Notify::new());
-        let batch = office.mailboxes.together().min(most);
-        Arc::new(Crew { office, work, most, batch, draining, changed })
+        Arc::new(Crew { office, work, most, draining, changed })
+    }
+
+    /// Messages of a batch, at most. One where copies do not share their syncs, or not now.
+    fn batch(&self) -> usize {
+        self.office.mailboxes.together().min(self.most)
     }
 
     /// Adds messages to be attempted, and starts threads for what waits. To be called inside the runtime, also without messages now and
@@ -69,7 +71,7 @@ impl Crew {
     /// How many threads there should be more.
     fn wanted(&self, work: &Work) -> usize {
         let long = work.batches.values().filter(|since| since.elapsed() > LONG).count();
-        let enough = if self.batch == 1 { self.most } else { FEW };
+        let enough = if self.batch() == 1 { self.most } else { FEW };
         let moving = work.threads.saturating_sub(long);
         enough.saturating_sub(moving).min(work.backlog.waiting()).min(self.most.saturating_sub(work.threads))
     }
@@ -85,7 +87,7 @@ impl Crew {
     /// Claims what waits, as much as a batch takes; `None`, and the thread ends, where nothing does.
     fn gather(&self) -> Option<(u64, Batch<'_>)> {
         let (number, first) = self.begin()?;
-        let mut batch = Batch::new(&self.office, self.batch);
+        let mut batch = Batch::new(&self.office, self.batch());
         batch.add(first);
         while !batch.is_full()
             && let Some(id) = self.take()

@@ -217,6 +217,15 @@ impl Dir {
     /// Puts a file of this content under the name, wholly or not at all, durable on return: a new file `NAME.new`, written, synced,
     /// renamed, this directory synced. Callers that may race hold a lock of their own.
     pub fn replace(&self, name: &str, content: &[u8], mode: u32, purpose: Purpose) -> io::Result<()> {
+        self.replace_with(name, content, mode, Some(purpose))
+    }
+
+    /// As [`replace`](Self::replace) without a sync: for what the caller syncs itself, or can do without after a power cut.
+    pub fn replace_unsynced(&self, name: &str, content: &[u8], mode: u32) -> io::Result<()> {
+        self.replace_with(name, content, mode, None)
+    }
+
+    fn replace_with(&self, name: &str, content: &[u8], mode: u32, sync: Option<Purpose>) -> io::Result<()> {
         let fresh = format!("{name}.new");
         if let Err(error) = self.unlink(&fresh)
             && error.kind() != ErrorKind::NotFound
@@ -224,8 +233,9 @@ impl Dir {
             return Err(error);
         }
         let file = self.create_with(&fresh, mode)?;
-        let written = file.write_at(content, 0).and_then(|()| file.sync(purpose));
-        let placed = written.and_then(|()| self.rename(&fresh, self, name)).and_then(|()| self.sync(purpose));
+        let written = file.write_at(content, 0).and_then(|()| sync.map_or(Ok(()), |purpose| file.sync(purpose)));
+        let placed = written.and_then(|()| self.rename(&fresh, self, name));
+        let placed = placed.and_then(|()| sync.map_or(Ok(()), |purpose| self.sync(purpose)));
         if placed.is_err() {
             // The next replace begins by removing it; the error that counts is the first.
             let _ = self.unlink(&fresh);

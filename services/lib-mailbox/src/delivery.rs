@@ -8,9 +8,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use lib_host::{Dir, File, Purpose};
 use lib_mail::Timestamp;
 
-use crate::home::{self, Found, HomeName, NEW, TMP};
+use crate::home::{self, Found, HomeName, Lasting, NEW, TMP};
 use crate::ledger::{Change, Ledger};
-use crate::seat::{Seat, Seats};
+use crate::seat::{Prepared, Seat, Seats};
 use crate::wire::{ToDisk, WireSize};
 use crate::{Delivered, Delivery, Error, Usage, name};
 
@@ -25,6 +25,8 @@ pub(crate) struct Depositor<'a> {
     account: &'a str,
     home: HomeName,
     seat: Arc<Seat>,
+    /// When the mailbox must be durable: later where a sync for all follows before the copy gets its name.
+    lasting: Lasting,
 }
 
 /// What came of the first half of a delivery.
@@ -45,6 +47,8 @@ pub(crate) struct Draft {
     path: String,
     disk: u64,
     pub(crate) wire: u64,
+    /// How far the mailbox was prepared then.
+    prepared: Prepared,
 }
 
 /// Memory that the copies of a group are written through, one after the other.
@@ -60,9 +64,9 @@ impl Default for Buffers {
 }
 
 impl<'a> Depositor<'a> {
-    pub(crate) fn new(mail: &'a Dir, seats: &Seats, account: &'a str) -> Result<Depositor<'a>, Error> {
+    pub(crate) fn new(mail: &'a Dir, seats: &Seats, account: &'a str, lasting: Lasting) -> Result<Depositor<'a>, Error> {
         let home = HomeName::of(account).ok_or_else(|| Error::Name(account.to_owned()))?;
-        Ok(Depositor { mail, account, home, seat: seats.of(account) })
+        Ok(Depositor { mail, account, home, seat: seats.of(account), lasting })
     }
 
     pub(crate) fn account(&self) -> &'a str {
@@ -78,10 +82,11 @@ impl<'a> Depositor<'a> {
         }
         let tmp = format!("{TMP}/{}", delivery.id);
         let (home, file) = self.create(&tmp).map_err(|error| self.disk("create a file", error))?;
+        let prepared = *self.seat.prepared();
         match self.fill(&file, delivery, buffers) {
             Ok((disk, wire)) => {
                 let path = format!("{NEW}/{}", name::delivered(delivery.id, disk, wire));
-                Ok(Written::Copy(Draft { home, file, tmp, path, disk, wire }))
+                Ok(Written::Copy(Draft { home, file, tmp, path, disk, wire, prepared }))
             }
             Err(error) => {
                 // Best effort: what stays is swept, or overwritten by the next attempt.
@@ -97,6 +102,11 @@ impl<'a> Depositor<'a> {
         self.noted(&first.home, Change::Added, drafts, |draft| {
             draft.home.rename(&draft.tmp, &draft.home, &draft.path).inspect_err(|_| draft.discard())
         })
+    }
+
+    /// The sync for all has succeeded that followed the draft.
+    pub(crate) fn synced_all(&self, draft: &Draft) {
+        self.seat.synced(draft.prepared);
     }
 
     /// Makes the names durable that were given in this mailbox: the commit.
@@ -116,12 +126,12 @@ impl<'a> Depositor<'a> {
 
     /// Makes the file in `tmp/`, in place of what an attempt before a crash has left under the name.
     fn create(&self, tmp: &str) -> io::Result<(Dir, File)> {
-        let home = self.prepared_home()?;
+        let home = self.prepared_home(self.lasting)?;
         match home.create(tmp) {
             // Somebody removed the mailbox under us: it is made anew.
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 self.seat.forget();
-                let home = self.prepared_home()?;
+                let home = self.prepared_home(self.lasting)?;
                 home.create(tmp).map(|file| (home, file))
             }
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
@@ -132,28 +142,34 @@ impl<'a> Depositor<'a> {
         }
     }
 
-    /// The home, ready for deliveries: the first time in this process it is made, synced and counted.
-    fn prepared_home(&self) -> io::Result<Dir> {
-        if *self.seat.prepared() {
+    /// The home, ready for deliveries: the first time in this process it is made and counted, and synced unless that may come later.
+    fn prepared_home(&self, lasting: Lasting) -> io::Result<Dir> {
+        if is_ready(*self.seat.prepared(), lasting) {
             match self.home.open(self.mail) {
                 Err(error) if error.kind() == ErrorKind::NotFound => self.seat.forget(),
                 opened => return opened,
             }
         }
         let mut prepared = self.seat.prepared();
-        if *prepared {
+        if is_ready(*prepared, lasting) {
             return self.home.open(self.mail);
         }
-        let home = self.home.make(self.mail)?;
+        let home = self.home.make(self.mail, lasting)?;
         // A mailbox is worth more than its count: where counting fails (no space), it is tried again with the next delivery.
-        *prepared = home::recount(&home).is_ok();
+        let counted = home::recount(&home, lasting).is_ok();
+        *prepared = match lasting {
+            _ if !counted => Prepared::Not,
+            Lasting::Later => Prepared::made(),
+            Lasting::Now => Prepared::Lasts,
+        };
         home::sweep(&home, now());
         Ok(home)
     }
 
     /// The copy that an earlier attempt has left, made as durable as if this one had written it.
     fn find_earlier(&self, base: &str) -> Result<Option<Delivered>, Error> {
-        let home = self.prepared_home().map_err(|error| self.disk("make directories", error))?;
+        // It is found durable now, so its directories must be.
+        let home = self.prepared_home(Lasting::Now).map_err(|error| self.disk("make directories", error))?;
         let Some(Found { dir, name }) = home::find(&home, base).map_err(|error| self.disk("list directories", error))? else {
             return Ok(None);
         };
@@ -217,6 +233,14 @@ impl<'a> Depositor<'a> {
             }
         }
         done
+    }
+}
+
+fn is_ready(prepared: Prepared, lasting: Lasting) -> bool {
+    match prepared {
+        Prepared::Not => false,
+        Prepared::Made(_) => lasting == Lasting::Later,
+        Prepared::Lasts => true,
     }
 }
 

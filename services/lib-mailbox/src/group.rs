@@ -10,6 +10,7 @@ use lib_host::{Purpose, SyncAll};
 
 use crate::batch::Failure;
 use crate::delivery::{Buffers, Depositor, Draft, Written};
+use crate::home::Lasting;
 use crate::{Delivered, Delivery, Error, Shared};
 
 /// The deliveries of one call.
@@ -45,8 +46,9 @@ impl<'a> Group<'a> {
 
     fn write(&mut self, deliveries: &mut [(&'a str, Delivery<'_>)]) {
         let mut buffers = Buffers::default();
+        let lasting = if self.all.is_some() { Lasting::Later } else { Lasting::Now };
         for (place, (account, delivery)) in deliveries.iter_mut().enumerate() {
-            let depositor = Depositor::new(&self.shared.mail, &self.shared.seats, account);
+            let depositor = Depositor::new(&self.shared.mail, &self.shared.seats, account, lasting);
             let written = depositor.and_then(|depositor| Ok((depositor.write(delivery, &mut buffers)?, depositor)));
             match written {
                 Ok((Written::Copy(draft), depositor)) => self.copies.push(Copy { place, depositor, draft }),
@@ -63,6 +65,9 @@ impl<'a> Group<'a> {
             let synced = all.clone().unwrap_or_else(|| copy.draft.file.sync(Purpose::MaildirFile).map_err(Failure::from));
             synced.inspect_err(|_| copy.draft.discard())
         });
+        if all.is_some() {
+            self.copies.iter().for_each(|copy| copy.depositor.synced_all(&copy.draft));
+        }
     }
 
     fn place(&mut self) {

@@ -8,6 +8,7 @@ use std::io::{self, ErrorKind};
 use lib_host::{Access, Dir, File, Purpose};
 
 use crate::Usage;
+use crate::home::Lasting;
 
 const NAME: &str = "usage";
 const FIRST_LINE: &str = "bongsu-usage 1";
@@ -61,15 +62,19 @@ impl<'a> Ledger<'a> {
         self.file.append(line.as_bytes())?;
         if self.len + line.len() as u64 > COMPACT_OVER {
             let usage = parse(&self.file.read_from(0, MAX_LEN)?);
-            self.set(usage)?;
+            self.set(usage, Lasting::Now)?;
         }
         Ok(())
     }
 
     /// Replaces the ledger by one that says this. Consumes nothing: the lock is on the replaced file and goes with it.
-    pub(crate) fn set(&self, usage: Usage) -> io::Result<()> {
+    /// Where it need not last yet, a power cut may leave it empty or away, which the next process's recount puts right.
+    pub(crate) fn set(&self, usage: Usage, lasting: Lasting) -> io::Result<()> {
         let text = format!("{FIRST_LINE}\n={} {}.", usage.bytes, usage.messages);
-        self.home.replace(NAME, text.as_bytes(), MODE, Purpose::Ledger)
+        match lasting {
+            Lasting::Now => self.home.replace(NAME, text.as_bytes(), MODE, Purpose::Ledger),
+            Lasting::Later => self.home.replace_unsynced(NAME, text.as_bytes(), MODE),
+        }
     }
 }
 

@@ -24,7 +24,7 @@ use lib_host::{Dir, Disk};
 use lib_mail::QueueId;
 
 use group::Group;
-use home::HomeName;
+use home::{HomeName, Lasting};
 use listing::Listings;
 pub use maildrop::{Body, Maildrop};
 use seat::Seats;
@@ -145,10 +145,10 @@ impl Mailboxes {
         Group::deliver(&self.0, deliveries)
     }
 
-    /// How many deliveries are worth gathering for one call of [`Mailboxes::deliver_all`]: one where each has syncs of its own, which
+    /// How many deliveries are worth gathering for one call of [`Mailboxes::deliver_all`] now: one where each has syncs of its own, which
     /// share their costs with those of other threads.
     pub fn together(&self) -> usize {
-        if self.0.together.is_possible() { together::MOST } else { 1 }
+        if self.0.together.is_of_use() { together::MOST } else { 1 }
     }
 
     /// Locks the account's maildrop and lists it. A mailbox that does not exist yet is empty.
@@ -172,7 +172,7 @@ impl Mailboxes {
     /// # Errors
     /// As [`Mailboxes::usage`].
     pub fn recount(&self, account: &str) -> Result<Usage, Error> {
-        self.at_home(account, "recount", home::recount)
+        self.at_home(account, "recount", |home| home::recount(home, Lasting::Now))
     }
 
     /// The keys of all accounts that have a home here, sorted. (Whether the account still exists is not asked.)

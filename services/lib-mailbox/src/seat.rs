@@ -1,6 +1,7 @@
 //! What this process knows of the mailboxes that it delivers to.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::batch::Batcher;
@@ -11,9 +12,32 @@ const MAX_SEATS: usize = 50_000;
 /// What is known of one mailbox.
 #[derive(Default)]
 pub(crate) struct Seat {
-    prepared: Mutex<bool>,
+    prepared: Mutex<Prepared>,
     /// The syncs of `new/`.
     pub(crate) new: Batcher,
+}
+
+/// How far a mailbox is prepared for deliveries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Prepared {
+    /// Nothing is known.
+    #[default]
+    Not,
+    /// Its directories are there and its ledger is true; a power cut may take them back until a sync for all that begins from now on.
+    /// By number, because it can be made, forgotten, and made again while a sync runs.
+    Made(u64),
+    /// Its directories last, too.
+    Lasts,
+}
+
+/// Numbers the makings.
+static MAKINGS: AtomicU64 = AtomicU64::new(0);
+
+impl Prepared {
+    /// Just made.
+    pub(crate) fn made() -> Prepared {
+        Prepared::Made(MAKINGS.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 /// The seats of all mailboxes that this process has delivered to.
@@ -21,14 +45,22 @@ pub(crate) struct Seat {
 pub(crate) struct Seats(Mutex<HashMap<String, Arc<Seat>>>);
 
 impl Seat {
-    /// Whether its directories last and its ledger is true. While this is held, nobody else prepares the mailbox.
-    pub(crate) fn prepared(&self) -> MutexGuard<'_, bool> {
+    /// How far it is prepared. While this is held, nobody else prepares it.
+    pub(crate) fn prepared(&self) -> MutexGuard<'_, Prepared> {
         self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A sync for all succeeded that began when the mailbox was prepared as far as `then`.
+    pub(crate) fn synced(&self, then: Prepared) {
+        let mut prepared = self.prepared();
+        if *prepared == then && then != Prepared::Not {
+            *prepared = Prepared::Lasts;
+        }
     }
 
     /// The mailbox is to be prepared again.
     pub(crate) fn forget(&self) {
-        *self.prepared() = false;
+        *self.prepared() = Prepared::Not;
     }
 }
 

@@ -14,7 +14,7 @@ pub(crate) const MOST: usize = 64;
 /// Below this each has its own: two syncs for all cost no less.
 const FEWEST: usize = 3;
 /// A sync for all that took longer had somebody else's writes to wait for.
-const SLOW: Duration = Duration::from_millis(500);
+const SLOW: Duration = Duration::from_secs(2);
 /// After that there is none for this long.
 const REST: Duration = Duration::from_secs(30);
 
@@ -29,14 +29,14 @@ impl Together {
         Ok(Together { possible: mail.can_sync_all()?, rests: Mutex::default() })
     }
 
-    /// Whether one sync can stand for many here.
-    pub(crate) fn is_possible(&self) -> bool {
-        self.possible
+    /// Whether one sync stands for many here and now.
+    pub(crate) fn is_of_use(&self) -> bool {
+        self.possible && !self.rests()
     }
 
     /// To be called before the first of so many copies is written; `None` where each is to be synced by itself.
     pub(crate) fn begin(&self, mail: &Dir, copies: usize) -> Option<SyncAll> {
-        if !self.possible || copies < FEWEST || self.rests() {
+        if copies < FEWEST || !self.is_of_use() {
             return None;
         }
         // Where no descriptor is left, each copy's own will do.
