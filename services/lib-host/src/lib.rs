@@ -13,7 +13,7 @@ mod sim;
 mod watched;
 
 pub use clock::Clock;
-pub use disk::{Dir, Disk, File};
+pub use disk::{Dir, Disk, File, SyncAll};
 pub use mutant::is_mutant;
 pub use meta::{Access, Entry, Kind, Meta, Purpose, Space};
 pub use random::random_bytes;
