@@ -1,6 +1,8 @@
 //! The commands that build networks and break them.
 
+pub mod compose;
 pub mod control;
+pub mod cut;
 pub mod demo;
 pub mod run;
 pub mod up;

@@ -23,6 +23,7 @@ pub use control::{Control, ControlServer};
 pub use mood::Mood;
 pub use serve::Question;
 pub use zone::Zone;
+pub(crate) use zone::reversed;
 
 use crate::Result;
 use serve::Log;

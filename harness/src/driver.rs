@@ -1,5 +1,6 @@
 //! Where the nodes of a topology run.
 
+pub mod containers;
 pub mod processes;
 
 use crate::Result;
@@ -38,11 +39,17 @@ pub trait Net: Send + Sync {
     /// Breaks or mends the way from one node (or `client`) to another.
     fn link(&self, from: &str, to: &str, mood: crate::gate::Mood) -> Result<()>;
 
+    /// Cuts a node off from everybody, the client too, or puts it back: nothing passes in either direction.
+    fn isolate(&self, node: &str, away: bool) -> Result<()>;
+
     /// The gate in that link; an error where this driver has none.
     fn gate(&self, from: &str, to: &str) -> Result<&crate::gate::Gate>;
 
     /// Where the client reaches the MX door of a node, through the gate of its link where there is one.
     fn client_to(&self, node: &str) -> Result<std::net::SocketAddr>;
+
+    /// The node does not run: connections to it are refused by the machine that it is on, and not by a gate that found nobody.
+    fn down(&self, node: &str, down: bool) -> Result<()>;
 
     /// The name server.
     fn names(&self) -> &dyn Names;
@@ -76,7 +83,7 @@ pub trait Names: Send + Sync {
 pub fn make(kind: DriverKind, topology: &Topology) -> Result<Made> {
     match kind {
         DriverKind::Processes => processes::make(topology),
-        DriverKind::Containers => anyhow::bail!("no containers here yet"),
+        DriverKind::Containers => containers::make(topology),
     }
 }
 
@@ -84,9 +91,12 @@ pub fn make(kind: DriverKind, topology: &Topology) -> Result<Made> {
 pub fn impossible(kind: DriverKind) -> Option<String> {
     match kind {
         DriverKind::Processes => None,
-        DriverKind::Containers => Some("the container driver is not there yet".into()),
+        DriverKind::Containers => containers::impossible(),
     }
 }
 
 /// Removes all containers, networks and volumes that bear a label.
-pub(crate) fn sweep_label(_label: &str) {}
+pub(crate) fn sweep_label(label: &str) {
+    // There is nobody left to tell; what stays is swept by the next run.
+    let _ = containers::sweep_until_quiet(label);
+}

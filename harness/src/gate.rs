@@ -255,6 +255,10 @@ impl Shared {
         lock(&self.fillers).extend(fillers);
     }
 
+    fn unfill(&self) {
+        lock(&self.fillers).clear();
+    }
+
     fn is_filler(&self, peer: SocketAddr) -> bool {
         lock(&self.fillers).remove(&peer)
     }

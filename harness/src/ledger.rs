@@ -194,6 +194,11 @@ impl Ledger {
         self.lines().values().map(|entry| entry.line.doubtful + usize::from(entry.line.told == Told::Nothing)).sum()
     }
 
+    /// Messages that got 4yz or 5yz.
+    pub fn refused(&self) -> usize {
+        self.told(Told::Refused)
+    }
+
     /// Tokens of accepted messages.
     pub fn accepted_tokens(&self) -> Vec<String> {
         let accepted = |entry: &Entry| entry.line.told == Told::Accepted;

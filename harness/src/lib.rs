@@ -5,7 +5,9 @@
 
 pub mod cli;
 pub mod client;
+pub mod compose;
 pub mod corpus;
+pub mod cut;
 pub mod dialog;
 pub mod dns;
 pub mod driver;
@@ -18,12 +20,14 @@ pub mod maildir;
 pub mod node;
 pub mod peer;
 pub mod pop;
+pub mod postfix;
 pub mod power;
 pub mod record;
 pub mod report;
 pub mod scenario;
 pub mod scenarios;
 pub mod server;
+pub mod small_disk;
 pub mod smtp;
 pub mod stage;
 pub mod sweep;

@@ -6,6 +6,7 @@
 
 mod sender;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -21,6 +22,8 @@ use crate::ledger::{FIELD, Ledger};
 pub struct Load {
     /// The servers in the order in which they are tried.
     pub to: Vec<SocketAddr>,
+    /// The last so many of them have the same preference: each sender begins with another of them.
+    pub equal: usize,
     /// Sessions at once.
     pub sessions: usize,
     /// Messages in all; the load ends after them.
@@ -50,6 +53,7 @@ impl Load {
     pub fn new(to: &[SocketAddr], recipients: &[&str]) -> Load {
         Load {
             to: to.to_vec(),
+            equal: 1,
             sessions: 10,
             messages: usize::MAX / 2,
             per_session: 5,
@@ -72,6 +76,8 @@ pub struct Report {
     pub accepted: usize,
     /// Messages that got 4yz or 5yz.
     pub refused: usize,
+    /// How often each of these was said: code and enhanced code, as `452 4.3.1`.
+    pub refusals: BTreeMap<String, usize>,
     /// Messages without a final reply.
     pub in_doubt: usize,
     /// Connections that failed or ended early.
@@ -153,6 +159,12 @@ impl Flow {
         crate::wait::wait_until(&format!("{more} more messages accepted"), patience, || self.ledger.accepted() >= target)
     }
 
+    /// Waits until `more` messages were refused from now on.
+    pub fn wait_refused(&self, more: usize, patience: Duration) -> crate::Result<()> {
+        let target = self.ledger.refused() + more;
+        crate::wait::wait_until(&format!("{more} more messages refused"), patience, || self.ledger.refused() >= target)
+    }
+
     /// Ends the load after the messages under way; its books and its report.
     pub fn end(mut self) -> crate::Result<(Arc<Ledger>, Report)> {
         let report = self.stopped().context("the load panicked")?;
@@ -192,13 +204,19 @@ impl Load {
         let start = Instant::now();
         let turns = sender::Turns { load: self, ledger, stop, next: &next, start };
         let reports: Vec<Report> = std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..self.sessions).map(|_| scope.spawn(|| sender::Sender::new(&turns).run())).collect();
+            let workers: Vec<_> = (0..self.sessions)
+                .map(|number| {
+                    let turns = &turns;
+                    scope.spawn(move || sender::Sender::new(turns, number).run())
+                })
+                .collect();
             workers.into_iter().filter_map(|worker| worker.join().ok()).collect()
         });
         let mut all = Report { took: start.elapsed(), ..Report::default() };
         for report in reports {
             all.accepted += report.accepted;
             all.refused += report.refused;
+            report.refusals.into_iter().for_each(|(said, times)| *all.refusals.entry(said).or_default() += times);
             all.in_doubt += report.in_doubt;
             all.broken += report.broken;
             all.latencies.extend(report.latencies);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bongsu_harness::Result;
-use bongsu_harness::cli::{demo, run, up};
+use bongsu_harness::cli::{compose, cut, demo, run, up};
 use bongsu_harness::dialog::Dialog;
 use bongsu_harness::ledger::Ledger;
 use bongsu_harness::load::Load;
@@ -29,6 +29,10 @@ enum Command {
     List,
     /// Run scenarios; exit code 1 where one fails
     Run(run::RunArguments),
+    /// Write a topology as files for Docker Compose
+    Compose(compose::Command),
+    /// Break a connection between two mail servers at every point of the dialogue, one message each; exit code 1 where one is lost or stuck
+    Cut(cut::CutArguments),
     /// Show, in under a minute, what the product is for: three MX, the primary killed under load, nothing lost
     Demo(demo::DemoArguments),
     /// Keep a topology running, to be watched, loaded and broken by hand
@@ -104,6 +108,8 @@ fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::List => Ok(run::list()),
         Command::Run(arguments) => swept(|stop| run::run(&arguments, stop)),
+        Command::Compose(command) => command.run().map(|()| ExitCode::SUCCESS),
+        Command::Cut(arguments) => swept(|_| cut::cut(&arguments)),
         Command::Demo(arguments) => swept(|stop| demo::demo(&arguments, stop)),
         Command::Up(arguments) => swept(|stop| up::up(&arguments, stop)),
         Command::Ask(request) => up::tell(&request),

@@ -125,7 +125,7 @@ impl Plan {
 
     /// The settings file.
     pub fn toml(&self) -> String {
-        let mut text = format!("hostname = \"{}\"\ndefault_domain = \"{}\"\n{}", self.host(), self.domain, self.settings);
+        let mut text = self.heads();
         for (name, port, role, tls) in [
             ("mx", port::MX, "mx", "starttls"),
             ("submission", port::SUBMISSION, "submission", "starttls"),
@@ -140,6 +140,27 @@ impl Plan {
             text.push_str(&listener);
         }
         text
+    }
+
+    /// The settings without a listener: the server then has its usual ports on every address.
+    pub fn heads(&self) -> String {
+        format!("hostname = \"{}\"\ndefault_domain = \"{}\"\n{}", self.host(), self.domain, self.settings)
+    }
+
+    /// Writes the configuration into a directory, which is made: the settings with this text, and the maps beside them.
+    pub fn write(&self, config: &Path, settings: &str) -> Result<()> {
+        std::fs::create_dir_all(config)?;
+        self.files(settings).iter().try_for_each(|(name, text)| Ok(std::fs::write(config.join(name), text)?))
+    }
+
+    /// The files of the configuration: name and text.
+    pub fn files(&self, settings: &str) -> [(&'static str, String); 4] {
+        [
+            ("bongsu.toml", settings.to_owned()),
+            ("local-host-names", format!("{}\n", self.domain)),
+            ("relay-domains", self.relay_domains.iter().map(|domain| format!("{domain}\n")).collect()),
+            ("aliases", self.aliases.clone()),
+        ]
     }
 
     /// Makes directory, settings and accounts, starts the node and waits until its ports answer.
@@ -167,12 +188,7 @@ impl Plan {
         };
         let dir =
             self.dir.clone().or_else(|| temporary.as_ref().map(|t| t.path().to_owned())).context("a node has a directory")?;
-        let config = dir.join("etc");
-        std::fs::create_dir_all(&config)?;
-        std::fs::write(config.join("bongsu.toml"), self.toml())?;
-        std::fs::write(config.join("local-host-names"), format!("{}\n", self.domain))?;
-        std::fs::write(config.join("relay-domains"), self.relay_domains.iter().map(|d| format!("{d}\n")).collect::<String>())?;
-        std::fs::write(config.join("aliases"), &self.aliases)?;
+        self.write(&dir.join("etc"), &self.toml())?;
         let binary = match &self.binary {
             Some(binary) => binary.clone(),
             None => binary()?,
@@ -283,6 +299,20 @@ impl Node {
             .iter()
             .filter_map(|role| Some((role["role"].as_str()?.to_owned(), u32::try_from(role["pid"].as_u64()?).ok()?)))
             .collect())
+    }
+
+    /// SIGSTOP to one role's process: it answers nobody until it is resumed.
+    pub fn pause_role(&self, role: &str) -> Result<()> {
+        self.signal_role(role, Signal::STOP)
+    }
+
+    /// SIGCONT to one role's process.
+    pub fn resume_role(&self, role: &str) -> Result<()> {
+        self.signal_role(role, Signal::CONT)
+    }
+
+    fn signal_role(&self, role: &str, signal: Signal) -> Result<()> {
+        Ok(kill_process(pid(self.role_process(role)?)?, signal)?)
     }
 
     /// SIGKILL to one role's process, once it has one.

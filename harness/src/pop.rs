@@ -1,34 +1,52 @@
 //! A plain POP3 client: enough to empty or count a mailbox through the port.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::Context;
 
 use crate::Result;
+use crate::tls;
+
+/// What a session goes over: a connection, or TLS on it.
+trait Stream: Read + Write + Send {}
+impl<T: Read + Write + Send> Stream for T {}
 
 /// A connection to a POP3 server.
-#[derive(Debug)]
 pub struct Pop {
-    reader: BufReader<TcpStream>,
+    reader: BufReader<Box<dyn Stream>>,
+    /// The connection below.
+    socket: TcpStream,
 }
 
 impl Pop {
     /// Connects, reads the greeting and logs in.
     pub fn login(to: SocketAddr, user: &str, password: &str, timeout: Duration) -> Result<Pop> {
-        let mut pop = Pop::connect(to, timeout)?;
-        pop.ok(&format!("USER {user}"))?;
-        pop.ok(&format!("PASS {password}"))?;
-        Ok(pop)
+        Pop::connect(to, timeout)?.enter(user, password)
+    }
+
+    /// The same with TLS from the first octet; any certificate will do.
+    pub fn login_tls(to: SocketAddr, user: &str, password: &str, timeout: Duration) -> Result<Pop> {
+        let socket = dial(to, timeout)?;
+        let below = socket.try_clone()?;
+        Pop::over(Box::new(tls::handshake(socket)?), below)?.enter(user, password)
+    }
+
+    fn enter(mut self, user: &str, password: &str) -> Result<Pop> {
+        self.ok(&format!("USER {user}"))?;
+        self.ok(&format!("PASS {password}"))?;
+        Ok(self)
     }
 
     /// Connects and reads the greeting.
     pub fn connect(to: SocketAddr, timeout: Duration) -> Result<Pop> {
-        let stream = TcpStream::connect_timeout(&to, timeout).with_context(|| format!("connecting to {to}"))?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(timeout))?;
-        let mut pop = Pop { reader: BufReader::new(stream) };
+        let socket = dial(to, timeout)?;
+        Pop::over(Box::new(socket.try_clone()?), socket)
+    }
+
+    fn over(stream: Box<dyn Stream>, socket: TcpStream) -> Result<Pop> {
+        let mut pop = Pop { reader: BufReader::new(stream), socket };
         let greeting = pop.line()?;
         anyhow::ensure!(greeting.starts_with("+OK"), "greeted with {greeting}");
         Ok(pop)
@@ -90,7 +108,7 @@ impl Pop {
 
     /// The connection itself, for faults.
     pub fn stream(&self) -> &TcpStream {
-        self.reader.get_ref()
+        &self.socket
     }
 
     /// QUIT, which is when deletions happen.
@@ -98,4 +116,11 @@ impl Pop {
         self.ok("QUIT")?;
         Ok(())
     }
+}
+
+fn dial(to: SocketAddr, timeout: Duration) -> Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&to, timeout).with_context(|| format!("connecting to {to}"))?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(timeout))?;
+    Ok(stream)
 }

@@ -6,17 +6,13 @@
 use std::path::{Path, PathBuf};
 
 use crate::Result;
-use crate::client::have;
-use crate::volume::{MEGABYTE, Mounted, command, make_ext4};
+use crate::volume::{MEGABYTE, Mounted, command, make_ext4, wanting};
 
 /// Why power cuts can't be tried here; `None` where they can.
 pub fn impossible() -> Option<String> {
-    if !rustix::process::geteuid().is_root() {
-        return Some("power cuts need root, for loop devices and mounts".into());
-    }
-    let missing: Vec<&str> = ["mkfs.xfs", "mkfs.ext4", "losetup"].into_iter().filter(|program| !have(program)).collect();
-    if !missing.is_empty() {
-        return Some(format!("power cuts need {}: apt-get install xfsprogs e2fsprogs mount", missing.join(", ")));
+    let wanting = wanting("power cuts", &[("mkfs.xfs", "xfsprogs"), ("mkfs.ext4", "e2fsprogs"), ("losetup", "mount")]);
+    if wanting.is_some() {
+        return wanting;
     }
     let xfs = std::fs::read_to_string("/proc/filesystems").is_ok_and(|text| text.contains("xfs"))
         || command("modprobe", &["xfs"]).is_ok();

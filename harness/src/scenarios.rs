@@ -8,6 +8,7 @@ pub mod failover;
 pub mod kills;
 pub mod loops;
 pub mod mailbox;
+pub mod mixed;
 pub mod names;
 mod networks;
 pub mod pressure;
@@ -20,6 +21,7 @@ use crate::scenario::Scenario;
 pub const ALL: &[&[Scenario]] = &[
     acceptance::ALL,
     failover::ALL,
+    mixed::ALL,
     kills::ALL,
     exchange::ALL,
     names::ALL,

@@ -59,7 +59,7 @@ fn with_birth(what: &str) -> String {
 }
 
 /// When the process was born, in ticks since the machine started.
-fn birth(pid: u32) -> Option<u64> {
+pub(crate) fn birth(pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat.rsplit(')').next()?.split_whitespace().nth(19)?.parse().ok()
 }

@@ -15,14 +15,19 @@ const STEP: Duration = Duration::from_secs(120);
 /// Octets of a MiB.
 pub const MEGABYTE: u64 = 1024 * 1024;
 
-/// Why volumes of a size can't be had here; `None` where they can.
-pub fn impossible() -> Option<String> {
+/// Why `what` can't be tried here: not root, or of these programs (each with its Debian package) one is missing; `None` where it can.
+pub(crate) fn wanting(what: &str, programs: &[(&str, &str)]) -> Option<String> {
     if !rustix::process::geteuid().is_root() {
-        return Some("volumes of a given size need root, for loop devices and mounts".into());
+        return Some(format!("{what} need root, for loop devices and mounts"));
     }
-    let missing: Vec<&str> = ["mkfs.ext4", "losetup"].into_iter().filter(|program| !have(program)).collect();
-    (!missing.is_empty())
-        .then(|| format!("volumes of a given size need {}: apt-get install e2fsprogs mount", missing.join(", ")))
+    let missing = programs.iter().filter(|(program, _)| !have(program));
+    let (programs, packages): (Vec<&str>, Vec<&str>) = missing.copied().unzip();
+    (!programs.is_empty()).then(|| format!("{what} need {}: apt-get install {}", programs.join(", "), packages.join(" ")))
+}
+
+/// Why volumes of a given size can't be had here; `None` where they can.
+pub fn impossible() -> Option<String> {
+    wanting("volumes of a given size", &[("mkfs.ext4", "e2fsprogs"), ("losetup", "mount")])
 }
 
 /// Runs a program of the system to its end; its output, or an error with what it said.

@@ -39,16 +39,13 @@ fn load(node: &Node, tag: &str) -> Load {
     recipients.extend((0..USERS).map(|n| format!("user{n}@b.example")));
     recipients.extend((0..USERS / 2).map(|n| format!("user{n}@a.example user{n}@b.example")));
     Load {
-        to: node.at(port::MX),
         sessions: SESSIONS,
-        messages: usize::MAX / 2,
-        per_session: 5,
-        from: "load@client.example".into(),
         recipients,
         size: (300, 9000),
         tag: tag.to_owned(),
         seed: 7,
         timeout: Duration::from_secs(20),
+        ..Load::new(&[node.at(port::MX)], &[])
     }
 }
 

@@ -80,16 +80,14 @@ fn bench(mutant: Option<(&Path, &str)>) -> Bench {
 
 fn load(node: &Node, recipients: &[&str], messages: usize) -> Load {
     Load {
-        to: node.at(port::MX),
         sessions: 4,
         messages,
-        per_session: 5,
-        from: "load@client.example".into(),
         recipients: recipients.iter().map(|r| (*r).to_owned()).collect(),
         size: (300, 5_000),
         tag: "cut".into(),
         seed: 11,
         timeout: Duration::from_secs(30),
+        ..Load::new(&[node.at(port::MX)], &[])
     }
 }
 
@@ -108,7 +106,7 @@ fn recover(bench: &Bench, remains: &Remains) -> Node {
 fn compare(accepted: &[String], found: &[Vec<u8>]) -> (usize, usize) {
     let ledger = Ledger::default();
     for token in accepted {
-        ledger.enter(token, Line { told: Told::Accepted, copies: 1 });
+        ledger.enter(token, Line::new(Told::Accepted, &["user@cut.example"]));
     }
     // What was accepted after the cut is unknown to these books, rightly.
     let audit = ledger.audit(found.iter().map(Vec::as_slice));

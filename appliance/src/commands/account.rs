@@ -11,6 +11,7 @@ use lib_settings::Settings;
 use crate::cli;
 use crate::layout::Layout;
 use crate::owner::act_as_owner;
+use crate::supervisor::control::{self, Looked, Request};
 use crate::tree;
 
 /// Names the password where a program adds accounts.
@@ -64,19 +65,36 @@ pub(crate) fn run(layout: &Layout, command: cli::Account) -> Result<ExitCode> {
             let password = password(random, &address)?;
             register.add(account, &password)?;
             println!("added {address}{}", shown(random, &password));
+            wait_until_known(layout);
         }
         cli::Account::Remove { address } => {
             register.remove(&parse(&address)?.key())?;
             println!("removed {address}; its mailbox stays in {}", layout.mail().display());
+            wait_until_known(layout);
         }
         cli::Account::Passwd { address, random } => {
             let password = password(random, &address)?;
             register.passwd(&parse(&address)?.key(), &password)?;
             println!("new password for {address}{}", shown(random, &password));
+            wait_until_known(layout);
         }
         cli::Account::List { json } => list(&register.list()?, json)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Waits until each role of the running server knows of the change. One line says so where it does not know yet; the change stands in any
+/// case, so this is no failure.
+fn wait_until_known(layout: &Layout) {
+    if !tree::is_held(layout) {
+        eprintln!("no bongsu runs on {}; it counts from the next start on", layout.data().display());
+        return;
+    }
+    match control::ask::<Looked>(layout, Request::Look) {
+        Ok(Looked { late }) if late.is_empty() => {}
+        Ok(Looked { late }) => eprintln!("{} did not answer yet; there it counts within seconds", late.join(", ")),
+        Err(error) => eprintln!("it counts within seconds; the running server could not be asked: {error:#}"),
+    }
 }
 
 fn shown(random: bool, password: &str) -> String {

@@ -122,7 +122,7 @@ impl Child {
             FromRole::InForce { generation } => self.known.generation = *generation,
             FromRole::State(state) => self.known.state = state.clone(),
             FromRole::Isolated(how) => self.known.isolation = how.clone(),
-            FromRole::Refused { .. } => {}
+            FromRole::Refused { .. } | FromRole::Looked(_) => {}
         }
     }
 }

@@ -32,6 +32,8 @@ pub(crate) enum Request {
     Status,
     /// Read the settings again and put them in force.
     Reload,
+    /// Let every role look at the accounts and the map files.
+    Look,
     /// Drain and end.
     Stop,
 }
@@ -91,6 +93,13 @@ pub(crate) struct Reloaded {
     pub(crate) generation: u64,
     /// What is wrong, or needs a restart.
     pub(crate) notes: Vec<String>,
+}
+
+/// What came of a look at the accounts and the map files.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Looked {
+    /// Roles that did not answer in time, by name: what changed counts there a little later. Empty: it counts everywhere.
+    pub(crate) late: Vec<String>,
 }
 
 /// Serves the socket until the process ends.

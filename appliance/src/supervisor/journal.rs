@@ -53,13 +53,20 @@ impl Journal {
             self.open = self.begin(now);
             self.prune(now);
         }
-        let written = self.open.as_mut().map(|open| {
-            open.size += lines.len() as u64;
-            open.file.write_all(lines)
-        });
-        if !matches!(written, Some(Ok(()))) {
+        let Some(open) = &mut self.open else {
             self.lost += 1;
-            self.open = None;
+            return;
+        };
+        match open.file.write_all(lines) {
+            Ok(()) => open.size += lines.len() as u64,
+            Err(_) => {
+                self.lost += 1;
+                // Without the torn line the file is good for the next lines. A new file for each failure would use up a full disk's
+                // last inodes, too.
+                if open.file.set_len(open.size).is_err() {
+                    self.open = None;
+                }
+            }
         }
     }
 

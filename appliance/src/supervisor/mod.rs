@@ -8,6 +8,7 @@ pub(crate) mod child;
 pub(crate) mod control;
 pub(crate) mod events;
 pub(crate) mod journal;
+mod look;
 mod reload;
 mod report;
 pub(crate) mod signals;
@@ -91,6 +92,9 @@ pub(crate) struct Supervisor {
     happenings: Receiver<Happening>,
     inlet: Sender<Happening>,
     reloading: Option<reload::Reloading>,
+    looking: Vec<look::Looking>,
+    /// Number of the last order to look.
+    last_look: u64,
     /// When the roles that still drain are killed.
     stop_by: Option<Instant>,
     /// Printed once, as soon as everything serves.
@@ -121,6 +125,8 @@ impl Supervisor {
             happenings,
             inlet,
             reloading: None,
+            looking: Vec::new(),
+            last_look: 0,
             stop_by: None,
             welcome: Some(welcome),
         })
@@ -152,6 +158,7 @@ impl Supervisor {
                 let _ = reply.send(serde_json::to_string(&self.status()).unwrap_or_default());
             }
             Happening::Asked { request: Request::Reload, reply } => self.reload(Some(reply)),
+            Happening::Asked { request: Request::Look, reply } => self.look(reply),
             Happening::Asked { request: Request::Stop, reply } => {
                 let _ = reply.send("true".into());
                 self.stop();
@@ -163,7 +170,8 @@ impl Supervisor {
     fn deadline(&self) -> Instant {
         let dues = self.places.values().filter_map(|place| place.due);
         let others = self.stop_by.into_iter().chain(self.reloading.as_ref().map(|reloading| reloading.until));
-        dues.chain(others).min().unwrap_or_else(|| Instant::now() + IDLE)
+        let looks = self.looking.iter().map(|looking| looking.until);
+        dues.chain(others).chain(looks).min().unwrap_or_else(|| Instant::now() + IDLE)
     }
 
     fn on_time(&mut self) {
@@ -175,6 +183,7 @@ impl Supervisor {
         if self.reloading.as_ref().is_some_and(|reloading| reloading.until <= now) {
             self.reloaded();
         }
+        self.end_looks();
         let due: Vec<RoleName> =
             self.places.iter().filter(|(_, place)| place.due.is_some_and(|due| due <= now)).map(|(role, _)| *role).collect();
         for role in due {
@@ -238,6 +247,7 @@ impl Supervisor {
             }
             FromRole::InForce { generation } => self.answered(number, generation, None),
             FromRole::Refused { generation, why } => self.answered(number, generation, Some(why)),
+            FromRole::Looked(look) => self.looked(number, look),
             FromRole::Isolated(how) if how.starts_with("none") => {
                 self.note(What::Warning {
                     subject: role.to_string(),
@@ -265,6 +275,7 @@ impl Supervisor {
                 self.ended(&child, status);
             }
         }
+        self.end_looks();
     }
 
     fn ended(&mut self, child: &Child, status: WaitStatus) {

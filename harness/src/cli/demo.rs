@@ -36,8 +36,9 @@ Three mail hosts take mail for office.example. DNS says in which order to try th
                      MX 20  second      keeps mail for the primary while it is away
                      MX 20  third       the same
 
-Senders deliver 60 messages a second. The primary is killed in the middle of it (kill -9), the senders turn to the other two, these
-queue what they take, and hand it over when the primary is back. At the end every message that was accepted is counted.
+Senders deliver 60 messages a second. In the middle of it the primary is killed
+(kill -9): the senders turn to the other two, these queue what they take, and hand
+it over when the primary is back. At the end every accepted message is counted.
 ";
 
 /// Shows it.
@@ -50,8 +51,9 @@ pub fn demo(arguments: &DemoArguments, stop: &AtomicBool) -> Result<ExitCode> {
         jobs: 1,
     };
     let run = scenario::play_all(&choice, &View::new(Live::new(1)), stop);
+    let written = report::write(&run, &arguments.report)?;
     let Some(played) = run.results.first().filter(|played| played.verdict == Verdict::Passed) else {
-        println!("{}", summary(&run));
+        println!("{}\nreport: {}", summary(&run), written.html.display());
         return Ok(ExitCode::FAILURE);
     };
     let books = &played.record.books;
@@ -60,7 +62,6 @@ pub fn demo(arguments: &DemoArguments, stop: &AtomicBool) -> Result<ExitCode> {
         "Every one of the {} copies that were accepted lies in its mailbox, octet for octet. Nothing was lost.",
         books.accepted
     );
-    let written = report::write(&run, &arguments.report)?;
     println!("The whole story, with every message's way: {}", written.html.display());
     Ok(ExitCode::SUCCESS)
 }

@@ -107,16 +107,13 @@ pub fn summary(run: &Run) -> String {
     for played in &run.results {
         match &played.verdict {
             Verdict::Passed => {}
-            Verdict::Failed(why) => text = format!("FAILED {} ({}): {}\n{text}", played.name, played.driver, first_line(why)),
+            Verdict::Failed(why) => {
+                text = format!("FAILED {} ({}): {}\n{text}", played.name, played.driver, why.lines().next().unwrap_or_default())
+            }
             Verdict::Skipped(why) => text = format!("SKIPPED {} ({}): {why}\n{text}", played.name, played.driver),
         }
     }
     text
-}
-
-/// What went wrong stands behind the logs that were added to it.
-fn first_line(why: &str) -> &str {
-    why.lines().last().unwrap_or(why)
 }
 
 /// Shows a run as it goes.

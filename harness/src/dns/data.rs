@@ -46,7 +46,8 @@ pub(super) fn soa(apex: &Name) -> Result<RData> {
     Ok(RData::SOA(SOA::new(server, mailbox, 1, SECONDS, SECONDS, SECONDS, SECONDS as u32)))
 }
 
-/// `A 127.0.0.1`, `AAAA ::1`, `MX 10 mx.b.example`, `CNAME host`, `NS host`, `PTR host` or `TXT text`, a TXT within quotes or without.
+/// `A 127.0.0.1`, `AAAA ::1`, `MX 10 mx.b.example`, `CNAME host`, `NS host`, `PTR host` or `TXT text`. The text of a TXT stands as it is,
+/// or in strings between quotes, which are joined.
 pub(super) fn record(text: &str) -> Result<RData> {
     let (word, data) = text.trim().split_once([' ', '\t']).with_context(|| format!("{text}: a record is TYPE DATA"))?;
     let data = data.trim();
@@ -61,9 +62,13 @@ pub(super) fn record(text: &str) -> Result<RData> {
         RecordType::CNAME => RData::CNAME(CNAME(name(data)?)),
         RecordType::NS => RData::NS(NS(name(data)?)),
         RecordType::PTR => RData::PTR(PTR(name(data)?)),
-        RecordType::TXT => self::text(data.strip_prefix('"').and_then(|data| data.strip_suffix('"')).unwrap_or(data)),
+        RecordType::TXT => self::text(&unquoted(data)),
         _ => anyhow::bail!("{word} records are not served: A, AAAA, MX, CNAME, NS, PTR, TXT are"),
     })
+}
+
+fn unquoted(data: &str) -> String {
+    if data.starts_with('"') { data.split('"').skip(1).step_by(2).collect() } else { data.to_owned() }
 }
 
 #[cfg(test)]
@@ -79,6 +84,7 @@ mod tests {
             ("mx 0 .", "0 ."),
             ("TXT \"v=spf1 -all\"", "v=spf1 -all"),
             ("TXT v=spf1 -all", "v=spf1 -all"),
+            ("TXT \"v=DMARC1; \" \"p=none\"", "v=DMARC1; p=none"),
             ("PTR mx.b.example", "mx.b.example."),
         ] {
             assert_eq!(record(text).unwrap().to_string(), printed, "{text}");

@@ -31,7 +31,7 @@ pub enum Mood {
 impl FromStr for Mood {
     type Err = anyhow::Error;
 
-    /// `answer`, `servfail`, `silent`, `slow MILLISECONDS`, `truncated`, `nxdomain`, `refused` or `lie TYPE DATA; TYPE DATA…`.
+    /// `answer`, `servfail`, `silent`, `slow MILLISECONDS`, `truncated`, `nxdomain`, `refused` or `lie TYPE DATA | TYPE DATA…`.
     fn from_str(text: &str) -> Result<Mood> {
         let (word, rest) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
         Ok(match (word, rest.trim()) {
@@ -42,7 +42,7 @@ impl FromStr for Mood {
             ("truncated", "") => Mood::Truncated,
             ("nxdomain", "") => Mood::NxDomain,
             ("refused", "") => Mood::Refused,
-            ("lie", rest) if !rest.is_empty() => Mood::Lie(rest.split(';').map(|record| record.trim().to_owned()).collect()),
+            ("lie", rest) if !rest.is_empty() => Mood::Lie(rest.split('|').map(|record| record.trim().to_owned()).collect()),
             _ => anyhow::bail!(
                 "{text} is no mood: answer, servfail, silent, slow N, truncated, nxdomain, refused, lie TYPE DATA"
             ),
@@ -60,7 +60,7 @@ impl std::fmt::Display for Mood {
             Mood::Truncated => f.write_str("truncated"),
             Mood::NxDomain => f.write_str("nxdomain"),
             Mood::Refused => f.write_str("refused"),
-            Mood::Lie(records) => write!(f, "lie {}", records.join("; ")),
+            Mood::Lie(records) => write!(f, "lie {}", records.join(" | ")),
         }
     }
 }
@@ -71,7 +71,8 @@ mod tests {
 
     #[test]
     fn words_are_read_as_they_are_printed() {
-        for text in ["answer", "servfail", "silent", "slow 250", "truncated", "nxdomain", "refused", "lie A 127.0.0.9; TXT x y"]
+        for text in
+            ["answer", "servfail", "silent", "slow 250", "truncated", "nxdomain", "refused", "lie A 127.0.0.9 | TXT x; y"]
         {
             assert_eq!(text.parse::<Mood>().unwrap().to_string(), text);
         }

@@ -152,7 +152,7 @@ impl Zone {
 }
 
 /// The name of an address on a block list: its octets, or the nibbles of IPv6, from the last, before the zone.
-fn reversed(address: IpAddr, zone: &str) -> Result<String> {
+pub(crate) fn reversed(address: IpAddr, zone: &str) -> Result<String> {
     let labels: Vec<String> = match address {
         IpAddr::V4(v4) => v4.octets().iter().rev().map(u8::to_string).collect(),
         IpAddr::V6(v6) => {

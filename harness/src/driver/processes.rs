@@ -2,12 +2,13 @@
 //!
 //! A run has a network `127.B.C.0/24` to itself. Each node asks a name server of its own view, in which the host name of another node
 //! is the gate of the link between the two; the gate connects onward from the asking node's address. So links break one by one,
-//! without root, and every server sees who is really behind a connection.
+//! without root, and every server sees who is really behind a connection. A Postfix node needs root, and other ports than ours: see
+//! [`crate::system::postfix`].
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::Context;
@@ -24,15 +25,17 @@ use crate::system;
 use crate::topology::{MAX_NODES, NodePlan, SystemKind, Topology};
 
 /// The last octets of addresses in a run's network.
-mod host {
-    /// Held as long as the run lasts: the network is taken.
-    pub(super) const LOCK: u8 = 1;
-    pub(super) const NAMES: u8 = 2;
-    pub(super) const CLIENT: u8 = 9;
-    pub(super) const FIRST_NODE: u8 = 10;
-    pub(super) const FIRST_OUTSIDE: u8 = 30;
-    pub(super) const LAST_OUTSIDE: u8 = 49;
-    pub(super) const FIRST_LINK: u8 = 50;
+pub(super) mod host {
+    /// Held as long as the run lasts: the network is taken. Containers have this machine there.
+    pub(in crate::driver) const LOCK: u8 = 1;
+    pub(in crate::driver) const NAMES: u8 = 2;
+    pub(in crate::driver) const CLIENT: u8 = 9;
+    pub(in crate::driver) const FIRST_NODE: u8 = 10;
+    pub(in crate::driver) const FIRST_OUTSIDE: u8 = 30;
+    pub(in crate::driver) const LAST_OUTSIDE: u8 = 49;
+    pub(in crate::driver) const FIRST_LINK: u8 = 50;
+    /// Of a view whose asker insists on a port, so that it has an address to itself.
+    pub(in crate::driver) const FIRST_VIEW: u8 = 200;
 }
 
 /// The sender of a link that is no node.
@@ -61,7 +64,13 @@ impl Addresses {
         anyhow::bail!("no loopback network is free: do a thousand other runs go on?")
     }
 
-    fn at(&self, last: u8) -> IpAddr {
+    /// Its first three octets.
+    pub(super) fn network(&self) -> [u8; 3] {
+        self.network
+    }
+
+    /// The address of the network that ends so; those of nodes and links are drawn from it too.
+    pub fn at(&self, last: u8) -> IpAddr {
         let [a, b, c] = self.network;
         IpAddr::V4(Ipv4Addr::new(a, b, c, last))
     }
@@ -83,6 +92,9 @@ pub struct LoopbackNet {
     gates: BTreeMap<(String, String), Gate>,
     addresses: Addresses,
     outside: AtomicU8,
+    /// The ports other than ours to which nodes connect: servers outside are there too, through a gate each.
+    other_ports: Vec<u16>,
+    doors: Mutex<Vec<Gate>>,
 }
 
 /// The name server, and what its views say differently.
@@ -93,19 +105,27 @@ struct Zone {
 
 /// Makes the servers of a topology.
 pub fn make(topology: &Topology) -> Result<Made> {
+    if let Some(why) = topology.nodes.iter().find_map(|node| system::impossible(node.system)) {
+        anyhow::bail!("SKIPPED: {why}");
+    }
     let addresses = Addresses::draw()?;
     let dns = Arc::new(Dns::start(addresses.at(host::NAMES))?);
-    system::publish(topology, &dns, &|index| addresses.node(index))?;
+    dns.load(&system::zone(topology, &|index| addresses.node(index))?)?;
     let (mut gates, mut views, mut servers) = (BTreeMap::new(), Vec::new(), Vec::new());
     for (to, node) in topology.nodes.iter().enumerate() {
         let from = CLIENT.to_owned();
-        let gate = open(&addresses, (MAX_NODES, addresses.at(host::CLIENT)), to, (&from, &node.name))?;
+        let gate = open(&addresses, (MAX_NODES, addresses.at(host::CLIENT)), (to, port::MX), (&from, &node.name))?;
         gates.insert((from, node.name.clone()), gate);
     }
     for (from, node) in topology.nodes.iter().enumerate() {
-        let view = dns.view(SocketAddr::new(addresses.at(host::NAMES), 0))?;
+        let view = match system::asks_at(node.system) {
+            0 => SocketAddr::new(addresses.at(host::NAMES), 0),
+            asked => SocketAddr::new(addresses.at(host::FIRST_VIEW + from as u8), asked),
+        };
+        let view = dns.view(view)?;
+        let listen = system::relays_to(node.system);
         for (to, other) in topology.nodes.iter().enumerate().filter(|(to, _)| *to != from) {
-            let gate = open(&addresses, (from, addresses.node(from)), to, (&node.name, &other.name))?;
+            let gate = open(&addresses, (from, addresses.node(from)), (to, listen), (&node.name, &other.name))?;
             view.host(&topology.host(other), gate.address().ip())?;
             gates.insert((node.name.clone(), other.name.clone()), gate);
         }
@@ -113,7 +133,11 @@ pub fn make(topology: &Topology) -> Result<Made> {
         servers.push(server(topology, node, &place)?);
         views.push(view);
     }
-    let net = LoopbackNet { names: Zone { dns, _views: views }, gates, addresses, outside: AtomicU8::new(0) };
+    let mut other_ports: Vec<u16> = topology.nodes.iter().map(|node| system::relays_to(node.system)).collect();
+    other_ports.retain(|other| *other != port::MX);
+    other_ports.dedup();
+    let names = Zone { dns, _views: views };
+    let net = LoopbackNet { names, gates, addresses, outside: AtomicU8::new(0), other_ports, doors: Mutex::default() };
     Ok(Made { servers, net: Box::new(net) })
 }
 
@@ -129,12 +153,12 @@ pub struct Place {
 fn server(topology: &Topology, node: &NodePlan, place: &Place) -> Result<Box<dyn Server>> {
     Ok(match node.system {
         SystemKind::Bongsu => Box::new(system::bongsu::Process::make(topology, node, place)?),
-        SystemKind::Postfix => anyhow::bail!("{}: postfix as a node is not there yet", node.name),
+        SystemKind::Postfix => Box::new(system::postfix::Process::make(topology, node, place)?),
     })
 }
 
-fn open(addresses: &Addresses, from: (usize, IpAddr), to: usize, names: (&str, &str)) -> Result<Gate> {
-    let listen = SocketAddr::new(addresses.link(from.0, to), port::MX);
+fn open(addresses: &Addresses, from: (usize, IpAddr), (to, listen): (usize, u16), names: (&str, &str)) -> Result<Gate> {
+    let listen = SocketAddr::new(addresses.link(from.0, to), listen);
     let target = SocketAddr::new(addresses.node(to), port::MX);
     Gate::open(listen, target, Some(from.1), (names.0.to_owned(), names.1.to_owned()))
         .with_context(|| format!("the gate from {} to {}", names.0, names.1))
@@ -145,12 +169,23 @@ impl Net for LoopbackNet {
         self.gate(from, to)?.mood(mood)
     }
 
+    fn isolate(&self, node: &str, away: bool) -> Result<()> {
+        let mood = if away { Mood::Cut } else { Mood::Pass };
+        let touched = self.gates.iter().filter(|((from, to), _)| from == node || to == node);
+        touched.map(|(_, gate)| gate).try_for_each(|gate| gate.mood(mood))
+    }
+
     fn gate(&self, from: &str, to: &str) -> Result<&Gate> {
         self.gates.get(&(from.to_owned(), to.to_owned())).with_context(|| format!("no link from {from} to {to}"))
     }
 
     fn client_to(&self, node: &str) -> Result<SocketAddr> {
         Ok(self.gate(CLIENT, node)?.address())
+    }
+
+    fn down(&self, node: &str, down: bool) -> Result<()> {
+        let mood = if down { Mood::Refuse } else { Mood::Pass };
+        self.gates.iter().filter(|((_, to), _)| to == node).try_for_each(|(_, gate)| gate.mood(mood))
     }
 
     fn names(&self) -> &dyn Names {
@@ -162,7 +197,12 @@ impl Net for LoopbackNet {
         anyhow::ensure!(number <= host::LAST_OUTSIDE - host::FIRST_OUTSIDE, "too many servers outside");
         let address = self.addresses.at(host::FIRST_OUTSIDE + number);
         self.names.dns.host(host, address)?;
-        Ok(Arc::new(Peer::start(address, port::MX, keywords)?))
+        let peer = Peer::start(address, port::MX, keywords)?;
+        for other in &self.other_ports {
+            let door = Gate::open(SocketAddr::new(address, *other), peer.address(), None, ("a node".into(), host.to_owned()))?;
+            self.doors.lock().unwrap_or_else(PoisonError::into_inner).push(door);
+        }
+        Ok(Arc::new(peer))
     }
 
     fn since(&self, start: Instant) {

@@ -31,11 +31,12 @@ pub const ISOLATE: Fault = Fault {
     about: "nothing passes between a node and everybody else",
     strike: |stage, words| {
         let node = word(words, 0, "the node")?.to_owned();
-        all(stage, &node, Mood::Cut)?;
+        stage.server(&node)?;
+        stage.net().isolate(&node, true)?;
         stage.journal().enter(&node, "cut");
         stage.note(Struck, Some(&node), format!("{node} is cut off from everybody"));
         Ok(Box::new(move |stage| {
-            all(stage, &node, Mood::Pass)?;
+            stage.net().isolate(&node, false)?;
             stage.journal().leave(&node, "cut");
             stage.note(Healed, Some(&node), format!("{node} is in the network again"));
             Ok(())
@@ -49,10 +50,4 @@ fn both(stage: &Stage, a: &str, b: &str, mood: Mood) -> Result<()> {
         stage.net().link(from, to, mood)?;
     }
     Ok(())
-}
-
-fn all(stage: &Stage, node: &str, mood: Mood) -> Result<()> {
-    stage.server(node)?;
-    let others = stage.topology.nodes.iter().map(|other| other.name.as_str()).filter(|other| *other != node);
-    others.chain([CLIENT]).try_for_each(|other| both(stage, node, other, mood))
 }

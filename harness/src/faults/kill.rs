@@ -12,9 +12,11 @@ pub const KILL: Fault = Fault {
         let node = word(words, 0, "the node")?.to_owned();
         stage.note(Struck, Some(&node), format!("{node} is killed (kill -9)"));
         stage.server(&node)?.kill()?;
+        stage.net().down(&node, true)?;
         stage.journal().enter(&node, "down");
         Ok(Box::new(move |stage| {
             stage.server(&node)?.start()?;
+            stage.net().down(&node, false)?;
             stage.journal().leave(&node, "down");
             stage.note(Healed, Some(&node), format!("{node} is back"));
             Ok(())

@@ -92,12 +92,37 @@ impl Trips {
         self.list().iter().any(|armed| armed.left > 0 && armed.trip.edge == Edge::Before && armed.trip.place == Place::FinalDot)
     }
 
+    /// The texts past which trips of `side` are armed, each with its trip's number.
+    pub(super) fn texts(&self, side: Side) -> Vec<(usize, String)> {
+        let list = self.list();
+        let texts = list.iter().enumerate().filter(|(_, armed)| armed.left > 0);
+        texts
+            .filter_map(|(number, armed)| match &armed.trip.place {
+                Place::Past(of, text, _) if *of == side => Some((number, text.clone())),
+                _ => None,
+            })
+            .collect()
+    }
+
     /// The first of `side`'s octet trips within the next `length` octets after `seen`, unless among `done`: after how many of
-    /// those octets it acts, and its number.
-    pub(super) fn next_octet(&self, side: Side, seen: u64, length: usize, done: &[usize]) -> Option<(usize, usize)> {
+    /// those octets it acts, and its number. `texts` says of trips past a text after how many octets that had been said.
+    pub(super) fn next_octet(
+        &self,
+        side: Side,
+        (seen, length): (u64, usize),
+        done: &[usize],
+        texts: &[(usize, u64)],
+    ) -> Option<(usize, usize)> {
         let list = self.list();
         let points = list.iter().enumerate().filter_map(|(number, armed)| {
-            let Place::Octet(of, octet) = armed.trip.place else { return None };
+            let (of, octet) = match armed.trip.place {
+                Place::Octet(of, octet) => (of, octet),
+                Place::Past(of, _, octet) => {
+                    let (_, said) = texts.iter().find(|(of_trip, _)| *of_trip == number)?;
+                    (of, said + octet)
+                }
+                _ => return None,
+            };
             let offset = usize::try_from(octet.checked_sub(seen + 1)?).ok()?;
             let armed = armed.left > 0 && of == side && offset < length && !done.contains(&number);
             armed.then(|| (offset + usize::from(list[number].trip.edge == Edge::After), number))

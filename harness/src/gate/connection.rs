@@ -91,6 +91,7 @@ impl Session {
                 Deed::End(how) => return Err(Ended::Trip(how, point)),
                 Deed::HalfClose => return Err(Ended::Trip(How::Fin, point)),
                 Deed::Inject(Side::Client, octets) => {
+                    super::lock(&self.dialogue).injected(Side::Client, &octets);
                     let mut rest = octets.as_slice();
                     while !rest.is_empty() {
                         self.client.writable().await.map_err(|_| Ended::Broken(Side::Client))?;

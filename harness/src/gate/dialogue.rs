@@ -58,6 +58,13 @@ impl Dialogue {
         self.lines.push(Line { at: Instant::now(), side, text: kept });
     }
 
+    /// The gate says this to `to`, as if the other side had.
+    pub(super) fn injected(&mut self, to: Side, octets: &[u8]) {
+        for line in String::from_utf8_lossy(octets).lines() {
+            self.line(to.other(), &format!("{line} (said by the gate)"));
+        }
+    }
+
     /// A command line; what it says of a password is left out.
     pub(super) fn command(&mut self, line: &str, credentials: bool) {
         let mut words = line.split_ascii_whitespace();

@@ -5,6 +5,7 @@
 
 mod client;
 mod server;
+mod text;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -101,6 +102,8 @@ struct Way {
     held: Vec<u8>,
     /// Nothing more passes.
     ended: bool,
+    /// The last octets, in which a text may begin.
+    tail: Vec<u8>,
 }
 
 /// A dialogue that is followed.
@@ -125,6 +128,8 @@ pub(super) struct Follow {
     break_tls: bool,
     /// Octet trips that this connection has come by.
     done: Vec<usize>,
+    /// The trips past a text that was said, and after how many octets it had been.
+    texts: Vec<(usize, u64)>,
 }
 
 #[derive(Debug)]
@@ -156,6 +161,7 @@ impl Follow {
             strip_starttls: false,
             break_tls: false,
             done: Vec::new(),
+            texts: Vec::new(),
         }
     }
 
@@ -171,10 +177,11 @@ impl Follow {
     /// `side` said these octets.
     pub(super) fn feed(&mut self, side: Side, octets: &[u8]) -> Vec<Part> {
         let mut flow = Flow { parts: Vec::new(), ended: self.way(side).ended };
+        self.find_texts(side, octets);
         let mut rest = octets;
         while !rest.is_empty() && !flow.ended {
             let seen = self.way(side).seen;
-            let point = self.trips.next_octet(side, seen, rest.len(), &self.done);
+            let point = self.trips.next_octet(side, (seen, rest.len()), &self.done, &self.texts);
             let (now, later) = rest.split_at(point.map_or(rest.len(), |(offset, _)| offset));
             self.way(side).seen += now.len() as u64;
             match side {

@@ -92,6 +92,8 @@ async fn refused(
     // Out of the runtime: it remembers a hang-up for as long as it knows a socket.
     let socket = Socket::from(listener.into_std()?);
     socket.shutdown(Shutdown::Both)?;
+    // Those of ours that still waited are gone with the backlog.
+    shared.unfill();
     hold(shared, standing, |now| now.mood == Mood::Refuse).await;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())

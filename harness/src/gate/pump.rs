@@ -178,7 +178,10 @@ impl Pump<'_> {
                 self.close();
                 Ok(())
             }
-            Deed::Inject(to, octets) => self.write(to, &octets).await,
+            Deed::Inject(to, octets) => {
+                lock(self.line.dialogue).injected(to, &octets);
+                self.write(to, &octets).await
+            }
             Deed::Slow(rate) => {
                 self.rate = Some(rate);
                 // What the kernel has promised already stays; a failure leaves the rate alone in force.

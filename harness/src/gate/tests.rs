@@ -36,6 +36,14 @@ fn smtp(gate: &Gate) -> Smtp {
     Smtp::connect(gate.address(), LONG).unwrap()
 }
 
+/// Says a command and hears nothing.
+fn silent(session: &mut Smtp, command: &str) {
+    session.stream().set_read_timeout(Some(SHORT)).unwrap();
+    let error = session.command(command).unwrap_err();
+    assert!(is(&error, ErrorKind::WouldBlock), "{error:#}");
+    session.stream().set_read_timeout(Some(LONG)).unwrap();
+}
+
 /// Whether an error, or what is below it, is of this kind.
 fn is(error: &anyhow::Error, kind: ErrorKind) -> bool {
     error.chain().any(|cause| cause.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == kind))

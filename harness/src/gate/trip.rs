@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | `connect` | `fin`, `reset`, `silence` |
 //! | `client N`, `server N` (the octet, from 1) | `half-close` |
+//! | `client N past TEXT`, `server N past TEXT` (with `\r` and `\n`) | |
 //! | `line PREFIX` | `lose fin`, `lose reset`, `lose silence` |
 //! | `dot` | `inject client TEXT`, `inject server TEXT` (CRLF is added) |
 //! | `reply greeting` (`ehlo`, `mail`, `rcpt`, `data`, `dot`, `starttls`, `quit`, `other`) | `strip-starttls`, `break-tls`, `slow OCTETS` in a second |
@@ -31,6 +32,13 @@ impl Side {
         match self {
             Side::Client => Side::Server,
             Side::Server => Side::Client,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Side::Client => "client",
+            Side::Server => "server",
         }
     }
 }
@@ -74,6 +82,8 @@ pub enum Place {
     Connect,
     /// The octet with this number, from 1, that this end sends on the connection; the only place that is found under TLS.
     Octet(Side, u64),
+    /// The octet with this number, from 1, of those that this end says once it has said this text for the first time.
+    Past(Side, String, u64),
     /// A command line that begins so, without regard to case: `MAIL`, `RCPT TO:<bob`.
     Line(String),
     /// The end of a message: the line of the dot, or the last octet after BDAT LAST.
@@ -163,8 +173,9 @@ impl Trip {
         let edge = if self.edge == Edge::Before { "before" } else { "after" };
         match &self.place {
             Place::Connect => "at the connection's start".into(),
-            Place::Octet(side, number) => {
-                format!("{edge} octet {number} of the {}", if *side == Side::Client { "client" } else { "server" })
+            Place::Octet(side, number) => format!("{edge} octet {number} of the {}", side.word()),
+            Place::Past(side, text, number) => {
+                format!("{edge} octet {number} of the {} past {}", side.word(), text.escape_debug())
             }
             Place::Line(prefix) => format!("{edge} the line {prefix}"),
             Place::FinalDot => format!("{edge} the final dot"),
@@ -253,8 +264,8 @@ fn place_of(text: &str) -> Result<Place> {
     let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
     Ok(match word {
         "connect" => Place::Connect,
-        "client" => Place::Octet(Side::Client, rest.trim().parse().context("client NUMBER")?),
-        "server" => Place::Octet(Side::Server, rest.trim().parse().context("server NUMBER")?),
+        "client" => octet(Side::Client, rest)?,
+        "server" => octet(Side::Server, rest)?,
         "line" if !rest.is_empty() => Place::Line(rest.to_owned()),
         "dot" => Place::FinalDot,
         "reply" => {
@@ -263,6 +274,14 @@ fn place_of(text: &str) -> Result<Place> {
         }
         _ => anyhow::bail!("{text} is no place: connect, client N, server N, line PREFIX, dot, reply STAGE"),
     })
+}
+
+fn octet(side: Side, text: &str) -> Result<Place> {
+    let number = |text: &str| text.trim().parse().with_context(|| format!("{} NUMBER [past TEXT]", side.word()));
+    match text.split_once(" past ") {
+        Some((octet, mark)) => Ok(Place::Past(side, mark.replace("\\r", "\r").replace("\\n", "\n"), number(octet)?)),
+        None => Ok(Place::Octet(side, number(text)?)),
+    }
 }
 
 fn what_of(text: &str) -> Result<What> {
@@ -305,6 +324,7 @@ mod tests {
             ("after dot => lose reset", Trip::after(Place::FinalDot, What::LoseReply(How::Reset))),
             ("3x before line RCPT TO:<bob => fin", Trip::before(Place::Line("RCPT TO:<bob".into()), What::Fin).times(3)),
             ("before client 12 => silence", Trip::before(Place::Octet(Side::Client, 12), What::Silence)),
+            ("after client 2 past .\\r\\n => fin", Trip::after(Place::Past(Side::Client, ".\r\n".into(), 2), What::Fin)),
             ("after reply mail => half-close", Trip::after(Place::Reply(Stage::Mail), What::HalfClose)),
             (
                 "before connect => inject client 421 no",

@@ -33,6 +33,8 @@ struct Session {
 pub(super) struct Sender<'a> {
     turns: &'a Turns<'a>,
     session: Option<Session>,
+    /// The servers in the order in which this sender tries them.
+    order: Vec<usize>,
     /// Until when each server is left alone.
     shunned: Vec<Instant>,
     report: Report,
@@ -48,9 +50,15 @@ struct Try {
 }
 
 impl<'a> Sender<'a> {
-    pub(super) fn new(turns: &'a Turns<'a>) -> Sender<'a> {
-        let shunned = vec![turns.start; turns.load.to.len()];
-        Sender { turns, session: None, shunned, report: Report::default() }
+    /// The sender with this number.
+    pub(super) fn new(turns: &'a Turns<'a>, number: usize) -> Sender<'a> {
+        let servers = turns.load.to.len();
+        let mut order: Vec<usize> = (0..servers).collect();
+        let equal = &mut order[servers - turns.load.equal.min(servers)..];
+        if !equal.is_empty() {
+            equal.rotate_left(number % equal.len());
+        }
+        Sender { turns, session: None, order, shunned: vec![turns.start; servers], report: Report::default() }
     }
 
     pub(super) fn run(mut self) -> Report {
@@ -98,7 +106,7 @@ impl<'a> Sender<'a> {
         let (token, wire) = (load.token(number), stuffed(&message));
         let last = loop {
             let mut last = None;
-            for to in 0..load.to.len() {
+            for to in self.order.clone() {
                 if Instant::now() < self.shunned[to] && load.to.len() > 1 {
                     continue;
                 }
@@ -125,7 +133,11 @@ impl<'a> Sender<'a> {
                 self.report.accepted += 1;
                 self.report.latencies.push(began.elapsed());
             }
-            Told::Refused => self.report.refused += 1,
+            Told::Refused => {
+                self.report.refused += 1;
+                let said: Vec<&str> = last.reply.split(' ').take(2).collect();
+                *self.report.refusals.entry(said.join(" ")).or_default() += 1;
+            }
             Told::Nothing => self.report.in_doubt += 1,
         }
         if !(last.told == Told::Nothing && last.again) {
@@ -141,6 +153,8 @@ impl<'a> Sender<'a> {
             Err(_) => {
                 self.report.broken += 1;
                 self.shunned[to] = Instant::now() + SHUNNED;
+                // The server may be down: a short pause keeps the load from spinning.
+                std::thread::sleep(PAUSE);
                 return away(Vec::new());
             }
         };

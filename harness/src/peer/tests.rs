@@ -57,7 +57,8 @@ fn it_stalls_and_breaks_off() {
     peer.script("NOOP", None, Deed::Stall);
     peer.script("VRFY", None, Deed::Reset);
     peer.script("HELP", None, Deed::Farewell("421 4.3.2 bye".into()));
-    let mut stalled = Smtp::connect(peer.address(), SHORT).unwrap();
+    let mut stalled = smtp(&peer);
+    stalled.stream().set_read_timeout(Some(SHORT)).unwrap();
     assert!(stalled.command("NOOP").is_err());
     let error = smtp(&peer).command("VRFY x").unwrap_err();
     assert!(format!("{error:#}").contains("reset"), "{error:#}");

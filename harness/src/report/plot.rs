@@ -171,7 +171,7 @@ pub(super) fn curves(series: &[Series], x: &Scale, y: &Scale, ticks: usize) -> M
         }
         @for (line, place) in series.iter().zip(places) {
             circle.(format!("{} dot", line.look.class())) cx=(x.at(last(line).0)) cy=(y.at(last(line).1)) r="3" {}
-            text.(format!("{} end", line.look.class())) x=(x.at(last(line).0) + 9.0) y=(tenth(place)) {
+            text.(format!("{} end", line.look.class())) x=(x.to + 9.0) y=(tenth(place)) {
                 tspan.number { (figure(last(line).1)) } " " (line.name)
             }
         }

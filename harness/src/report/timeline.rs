@@ -35,6 +35,7 @@ pub(super) fn timeline(record: &Record, took: Duration) -> Markup {
                 (states::legend(record))
                 @if !record.samples.is_empty() {
                     span.key { svg.timeline.plot width="30" height="14" aria-hidden="true" { polygon.k3.fill points="0,14 0,9 12,3 30,11 30,14" {} polyline.k3.stroke points="0,9 12,3 30,11" {} } "messages in the node's queue, one scale for all lanes" }
+                    span.key { "accepted, queued and in doubt count messages; delivered counts copies, one for each recipient" }
                 }
             }
         }

@@ -43,17 +43,22 @@ fn worst(recipients: &[RecipientRecord]) -> Rank {
     recipients.iter().map(|recipient| rank(&recipient.fate)).min().unwrap_or(Rank::Good)
 }
 
+/// What nodes do with a message, in the order in which it happens to one recipient.
+const ORDER: [&str; 6] = ["accepted", "deferred", "relayed", "delivered", "failed", "bounced"];
+
+/// Nodes stand in the order in which they first saw the message, and all that one did stands together: two servers tell of one handover in
+/// either order, and that difference is none.
 fn key(message: &MessageRecord) -> Key<'_> {
     let mut way: Vec<(&str, Vec<&str>)> = Vec::new();
     for hop in &message.hops {
-        match way.last_mut() {
-            Some((node, did)) if *node == hop.node => {
-                if did.last() != Some(&hop.what.as_str()) {
-                    did.push(&hop.what);
-                }
-            }
-            _ => way.push((&hop.node, vec![&hop.what])),
+        match way.iter_mut().find(|(node, _)| *node == hop.node) {
+            Some((_, did)) => did.push(&hop.what),
+            None => way.push((&hop.node, vec![&hop.what])),
         }
+    }
+    for (_, did) in &mut way {
+        did.sort_by_key(|what| (ORDER.iter().position(|known| known == what).unwrap_or(ORDER.len()), *what));
+        did.dedup();
     }
     let mut fates: Vec<&str> = message.recipients.iter().map(|recipient| recipient.fate.as_str()).collect();
     fates.sort_by_key(|fate| (rank(fate), *fate));
@@ -113,16 +118,16 @@ fn group(key: &Key<'_>, messages: &[&MessageRecord], most: usize, room: usize) -
                 span.many { b { (words::count(messages.len())) } span.share { span style=(format!("width:{:.1}%", part.max(1.5))) {} } }
                 span.path {
                     span.stop.from { b { "client" } i { (told(key.told)) } }
-                    @for (n, (node, did)) in key.way.iter().enumerate() {
+                    @for (node, did) in &key.way {
                         span.leg {
                             span.arrow { " → " }
                             span.stop {
                                 b { (words::visible(node)) }
-                                i { @for (m, what) in did.iter().enumerate() { @if m > 0 { ", " } (deed(messages, n, what)) } }
+                                i { @for (m, what) in did.iter().enumerate() { @if m > 0 { ", " } (deed(messages, node, what)) } }
                             }
                         }
                     }
-                    @if key.way.is_empty() { span.leg { span.arrow { " → " } i.nobody { "no server has seen it" } } }
+                    @if key.way.is_empty() { span.leg { span.arrow { " → " } i.nobody { "no server's log names it" } } }
                 }
                 span.fates { @for fate in &key.fates { span.fate.(fate_class(fate)) { (fate_sign(fate)) " " (words::visible(fate)) } " " } }
                 span.time { (timing(messages)) }
@@ -138,18 +143,8 @@ fn group(key: &Key<'_>, messages: &[&MessageRecord], most: usize, room: usize) -
 }
 
 /// What a node did, and how often where messages differ from once: `deferred ×2–5`.
-fn deed(messages: &[&MessageRecord], stop: usize, what: &str) -> String {
-    let times = |message: &&MessageRecord| {
-        let mut at = 0;
-        let mut before: Option<&str> = None;
-        let mut times = 0;
-        for hop in &message.hops {
-            at += usize::from(before.is_some_and(|node| node != hop.node));
-            before = Some(&hop.node);
-            times += usize::from(at == stop && hop.what == what);
-        }
-        times
-    };
+fn deed(messages: &[&MessageRecord], node: &str, what: &str) -> String {
+    let times = |message: &&MessageRecord| message.hops.iter().filter(|hop| hop.node == node && hop.what == what).count();
     let (low, high) = messages.iter().map(times).fold((usize::MAX, 0), |(low, high), n| (low.min(n), high.max(n)));
     let what = words::visible(what);
     match (low, high) {
@@ -231,6 +226,13 @@ mod tests {
         let messages = [message("a", &way(2), "delivered"), message("b", &way(5), "delivered"), message("c", &way(3), "lost")];
         let page = ways(&messages, 100_000).into_string();
         assert!(page.contains("3 messages in 2 ways") && page.contains("deferred ×2–5"), "{page}");
+        let told_late = [("primary", "accepted"), ("secondary", "relayed"), ("primary", "delivered")];
+        let told_early = [("primary", "accepted"), ("primary", "delivered"), ("secondary", "relayed")];
+        let from = |told: &[(&'static str, &'static str)]| {
+            message("d", &[&[("secondary", "accepted")][..], told].concat(), "delivered")
+        };
+        let page_of_handovers = ways(&[from(&told_late), from(&told_early)], 100_000).into_string();
+        assert!(page_of_handovers.contains("2 messages in 1 way"), "{page_of_handovers}");
         assert!(page.find("✗ lost") < page.find("✓ delivered"), "what is lost comes first");
     }
 

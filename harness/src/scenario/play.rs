@@ -13,6 +13,8 @@ use crate::record::{Played, Record, Run, Verdict};
 use crate::stage::Stage;
 use crate::topology::SystemKind;
 
+/// Until a binary has said its version.
+const VERSION: Duration = Duration::from_secs(10);
 /// Until every queue is empty after a scenario.
 const SETTLE: Duration = Duration::from_secs(60);
 
@@ -79,8 +81,10 @@ fn turns(choice: &Choice) -> Vec<Turn> {
 fn about() -> Vec<(String, String)> {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let binary = crate::node::binary().map(|path| path.display().to_string()).unwrap_or_default();
-    vec![("binary".into(), binary), ("cores".into(), cores.to_string()), ("kernel".into(), kernel.trim().into())]
+    let version =
+        crate::node::binary().and_then(|path| crate::client::run(&path.to_string_lossy(), &["--version"], b"", VERSION));
+    let version = version.map(|ran| ran.text.trim().to_owned()).unwrap_or_default();
+    vec![("product".into(), version), ("cores".into(), cores.to_string()), ("kernel".into(), kernel.trim().into())]
 }
 
 fn play(turns: &[Turn], jobs: usize, watch: &dyn Watch, stop: &AtomicBool) -> Vec<Played> {
@@ -121,7 +125,7 @@ fn play_one(turn: &Turn, watch: &dyn Watch, stop: &AtomicBool) -> Played {
         Err(error) => {
             let text = format!("{error:#}");
             match text.find(SKIPPED) {
-                Some(at) => Verdict::Skipped(text[at + SKIPPED.len()..].to_owned()),
+                Some(at) => Verdict::Skipped(text[at + SKIPPED.len()..].lines().next().unwrap_or_default().to_owned()),
                 None => Verdict::Failed(text),
             }
         }
@@ -140,7 +144,9 @@ fn play_one(turn: &Turn, watch: &dyn Watch, stop: &AtomicBool) -> Played {
 
 fn set_and_run(turn: &Turn, witness: Option<Arc<dyn Witness>>, record: &mut Record, stop: &AtomicBool) -> Result<()> {
     let mut topology = (turn.scenario.topology)()?;
-    topology.nodes.iter_mut().for_each(|node| node.system = turn.system);
+    // A node that the topology gives to another system stays there: the rest is under test.
+    let of_the_product = topology.nodes.iter_mut().filter(|node| node.system == SystemKind::Bongsu);
+    of_the_product.for_each(|node| node.system = turn.system);
     let stage = Stage::set(topology, turn.driver, witness)?;
     anyhow::ensure!(!stop.load(Ordering::Relaxed), "{SKIPPED}the run was ended");
     // A scenario that panics is a scenario that fails: what it built must still be taken down, and told.
@@ -149,7 +155,7 @@ fn set_and_run(turn: &Turn, witness: Option<Arc<dyn Witness>>, record: &mut Reco
     let outcome = outcome.and_then(|()| if stage.is_settled() { Ok(()) } else { stage.settle(SETTLE).map(|_| ()) });
     let outcome = outcome.map_err(|error| {
         let logs: Vec<String> = stage.servers().map(|server| server.log_tail(40)).collect();
-        error.context(logs.join("\n"))
+        anyhow::anyhow!("{error:#}\n\n{}", logs.join("\n"))
     });
     *record = stage.record();
     outcome

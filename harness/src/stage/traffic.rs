@@ -8,6 +8,7 @@ use anyhow::Context;
 
 use super::{PATIENCE, REPLY, Stage};
 use crate::Result;
+use crate::driver::DriverKind;
 use crate::ledger::Found;
 use crate::load::{Flow, Load};
 use crate::pop::Pop;
@@ -30,7 +31,12 @@ impl Stage {
     pub fn pop(&self, mailbox: &str) -> Result<Pop> {
         let (user, _) = mailbox.split_once('@').context("a mailbox is an address")?;
         let node = self.topology.home(mailbox)?;
-        Pop::login(self.server(&node.name)?.at(Port::Pop3), mailbox, &format!("secret-{user}"), REPLY)
+        let (server, password) = (self.server(&node.name)?, format!("secret-{user}"));
+        match self.driver {
+            DriverKind::Processes => Pop::login(server.at(Port::Pop3), mailbox, &password, REPLY),
+            // The client is no loopback address there, and a password in the clear is not taken.
+            DriverKind::Containers => Pop::login_tls(server.at(Port::Pop3s), mailbox, &password, REPLY),
+        }
     }
 
     /// A load of the client on these nodes, tried in this order, for these recipients; its tokens enter the stage's books.
@@ -47,7 +53,9 @@ impl Stage {
     /// A load as most scenarios want it: six senders, so many messages a second, each patient with servers that are away or say 4yz.
     pub fn steady(&self, nodes: &[&str], recipients: &[&str], rate: f64) -> Result<Load> {
         let load = self.load(nodes, recipients)?;
-        Ok(Load { sessions: SENDERS, rate: Some(rate), timeout: Duration::from_secs(3), patience: PATIENCE, ..load })
+        // The first is the one that is preferred; those behind it have one preference in every topology here.
+        let equal = nodes.len().saturating_sub(1);
+        Ok(Load { equal, sessions: SENDERS, rate: Some(rate), timeout: Duration::from_secs(3), patience: PATIENCE, ..load })
     }
 
     /// Sends one message with a token of its own, and enters it. The token, and the reply to the final dot or to what was refused.

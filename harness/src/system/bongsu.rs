@@ -1,6 +1,8 @@
 //! bongsu as a node: its settings, and its files and commands read from outside.
 
-mod files;
+mod accounts;
+mod container;
+pub(crate) mod files;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,10 +22,14 @@ use crate::sweep;
 use crate::topology::{NodePlan, Topology};
 use crate::volume::{self, Disk, Mounted};
 
+pub use container::Contained;
+
 /// Settings that a node of a scenario has unless the topology says otherwise: every client comes from a few addresses here, and a
 /// failed attempt is followed by another within a second or two.
 const SCENARIO: &str = "smtp.max_sessions_per_address = 0\nsmtp.connection_rate_per_address = \"0/60s\"\n\
     pop3.max_sessions_per_address = 0\npop3.connection_rate_per_address = \"0/60s\"\nqueue.retry = [\"1s\", \"2s\"]\nrelay.connect_timeout = \"3s\"\n";
+/// The services that can be killed one by one.
+const SERVICES: &[&str] = &["smtp-in", "submission", "deliver", "relay-out", "pop3", "auth"];
 /// The file that sets the queue clock.
 const CLOCK: &str = "clock";
 
@@ -44,36 +50,16 @@ impl Process {
     pub fn make(topology: &Topology, plan: &NodePlan, place: &Place) -> Result<Process> {
         let dir = tempfile::Builder::new().prefix(&format!("bongsu-{}-", plan.name)).tempdir()?;
         sweep::note(&format!("directory {}", dir.path().display()));
-        let host = topology.host(plan);
-        let own = format!(
-            "relay.nameservers = [\"{}\"]\nrelay.port = {}\nrelay.allow_loopback = true\n{}",
-            place.nameserver,
-            port::MX,
-            if plan.clock { format!("testing.clock = \"{CLOCK}\"\n") } else { String::new() }
-        );
+        let place_lines =
+            format!("relay.nameservers = [\"{}\"]\nrelay.port = {}\nrelay.allow_loopback = true\n", place.nameserver, port::MX);
         let node = Plan {
-            name: plan.name.clone(),
-            domain: if plan.domain.is_empty() { host.clone() } else { plan.domain.clone() },
-            host_name: Some(host.clone()),
             address: place.address,
-            settings: merged(&[SCENARIO, &own, &topology.settings, &plan.settings]),
-            relay_domains: plan.relay_domains.clone(),
-            aliases: plan.aliases.clone(),
-            accounts: plan.accounts.iter().map(|user| (user.clone(), format!("secret-{user}"))).collect(),
-            // A test of the harness: does it notice a node that lacks something (`tests/tests/mutants.rs`)?
-            environment: std::env::var("HARNESS_MUTANT")
-                .ok()
-                .map(|mutant| ("BONGSU_MUTANT".to_owned(), mutant))
-                .into_iter()
-                .collect(),
-            binary: None,
             dir: Some(dir.path().to_owned()),
+            ..planned(topology, plan, &[SCENARIO, &place_lines])
         };
         let (volumes, disk) = volumes(plan, dir.path())?;
-        if plan.clock {
-            std::fs::create_dir_all(dir.path().join("etc"))?;
-            std::fs::write(dir.path().join("etc").join(CLOCK), clock_line(0, 1.0)?)?;
-        }
+        set_first_clock(plan, &dir.path().join("etc"))?;
+        let host = node.host();
         let (node, paused) = (Mutex::new(node.make()?), Mutex::default());
         Ok(Process { plan: plan.clone(), host, node, paused, _volumes: volumes, _disk: disk, dir })
     }
@@ -88,6 +74,12 @@ impl Process {
             let _ = signal(process, which);
         }
     }
+}
+
+/// A supervisor and its children. It comes first: while it stands still it restarts nobody.
+fn family(supervisor: u32) -> Vec<u32> {
+    let children = std::fs::read_to_string(format!("/proc/{supervisor}/task/{supervisor}/children")).unwrap_or_default();
+    std::iter::once(supervisor).chain(children.split_whitespace().filter_map(|pid| pid.parse().ok())).collect()
 }
 
 fn signal(process: u32, which: Signal) -> Result<()> {
@@ -116,11 +108,51 @@ pub fn merged(texts: &[&str]) -> String {
     lines.iter().map(|(_, line)| format!("{line}\n")).collect()
 }
 
+/// What a node of a topology is made from, but for where it stands. The topology's and the node's own settings win over `base`.
+pub(crate) fn planned(topology: &Topology, plan: &NodePlan, base: &[&str]) -> Plan {
+    let host = topology.host(plan);
+    let clock = if plan.clock { format!("testing.clock = \"{CLOCK}\"\n") } else { String::new() };
+    Plan {
+        name: plan.name.clone(),
+        domain: if plan.domain.is_empty() { host.clone() } else { plan.domain.clone() },
+        host_name: Some(host),
+        address: std::net::Ipv4Addr::UNSPECIFIED.into(),
+        settings: merged(&[base, &[&clock, &topology.settings, &plan.settings]].concat()),
+        relay_domains: plan.relay_domains.clone(),
+        aliases: plan.aliases.clone(),
+        accounts: plan.accounts.iter().map(|user| (user.clone(), format!("secret-{user}"))).collect(),
+        // A test of the harness: does it notice a node that lacks something (`tests/tests/mutants.rs`)?
+        environment: std::env::var("HARNESS_MUTANT")
+            .ok()
+            .map(|mutant| ("BONGSU_MUTANT".to_owned(), mutant))
+            .into_iter()
+            .collect(),
+        binary: None,
+        dir: None,
+    }
+}
+
+/// The clock file of a node that has one: the real time.
+fn set_first_clock(plan: &NodePlan, config: &std::path::Path) -> Result<()> {
+    if plan.clock {
+        std::fs::create_dir_all(config)?;
+        std::fs::write(config.join(CLOCK), clock_line(0, 1.0)?)?;
+    }
+    Ok(())
+}
+
+/// Writes a file of the configuration as an editor would: whole, and then in the place of the old one.
+fn replace(path: &std::path::Path, text: &str) -> Result<()> {
+    let next = path.with_extension("next");
+    std::fs::write(&next, text)?;
+    Ok(std::fs::rename(&next, path)?)
+}
+
 /// Beside a node's data: the disk that its volumes lie on.
 const DISK: &str = "disk";
 
 /// The volumes of a plan, mounted where the node's data will lie, the inner first; and the disk that they lie on.
-fn volumes(plan: &NodePlan, dir: &std::path::Path) -> Result<(Vec<Mounted>, Option<Disk>)> {
+pub(crate) fn volumes(plan: &NodePlan, dir: &std::path::Path) -> Result<(Vec<Mounted>, Option<Disk>)> {
     let wanted = [("data", plan.volume, plan.inodes), ("data/mail", plan.mail_volume, None)];
     let sum: u64 = wanted.iter().filter_map(|(_, megabytes, _)| *megabytes).sum();
     if sum == 0 {
@@ -195,7 +227,7 @@ impl Server for Process {
     }
 
     fn services(&self) -> &'static [&'static str] {
-        &["smtp-in", "submission", "deliver", "relay-out", "pop3", "auth"]
+        SERVICES
     }
 
     fn kill_service(&self, service: &str) -> Result<()> {
@@ -252,10 +284,7 @@ impl Server for Process {
     }
 
     fn configure(&self, file: &str, text: &str) -> Result<()> {
-        let path = self.node().config_file(file);
-        let next = path.with_extension("next");
-        std::fs::write(&next, text)?;
-        Ok(std::fs::rename(&next, &path)?)
+        replace(&self.node().config_file(file), text)
     }
 
     fn reload(&self) -> Result<()> {
@@ -276,10 +305,7 @@ impl Server for Process {
     }
 
     fn processes(&self) -> Vec<u32> {
-        let Some(supervisor) = self.node().supervisor() else { return Vec::new() };
-        let children = std::fs::read_to_string(format!("/proc/{supervisor}/task/{supervisor}/children")).unwrap_or_default();
-        // The supervisor first: while it stands still it restarts nobody.
-        std::iter::once(supervisor).chain(children.split_whitespace().filter_map(|pid| pid.parse().ok())).collect()
+        self.node().supervisor().map(family).unwrap_or_default()
     }
 
     fn logged(&self, text: &str) -> bool {

@@ -176,6 +176,11 @@ fn failover(count: usize) -> Played {
             dialogue("client", if n % 3 == 0 { "tertiary" } else { "secondary" }, 4_050 + n as u64 * 160, n, "closed")
         }),
     );
+    for n in 0..90 {
+        let end = "the server could not be reached: connection refused".into();
+        let from = ["client", "secondary", "tertiary"][n as usize % 3].into();
+        dialogues.push(DialogueRecord { from, to: "primary".into(), at: ms(4_020 + n * 110), lines: vec![], end });
+    }
     dialogues.extend((0..12).map(|n| dialogue("secondary", "primary", 14_300 + n as u64 * 60, n, "closed")));
     Played {
         name: "primary_killed_and_the_secondaries_take_over".into(),

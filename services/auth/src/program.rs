@@ -67,6 +67,8 @@ async fn orders(line: &mut Line, judge: &Judge) {
                 judge.rule(rules(&new.settings));
                 line.reporter().in_force(new.generation);
             }
+            // The files are looked at for each question.
+            Order::Look(number) => line.reporter().looked(number),
             Order::Drain => return,
         }
     }

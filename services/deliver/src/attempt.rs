@@ -1,7 +1,7 @@
 //! One attempt for one message: from the claim to its end.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use lib_account::Maps;
 use lib_mail::{Address, Enhanced, QueueId, Recipient, Status};
@@ -51,7 +51,8 @@ pub(crate) fn attempt(office: &Office, id: QueueId) -> Next {
 }
 
 fn run(office: &Office, claim: Claim) -> Next {
-    let (rules, maps) = (office.rules.load_full(), office.maps.load_full());
+    let rules = office.rules.load_full();
+    let maps = maps_for(office, &rules, &claim);
     let (id, envelope, previous) = (claim.id(), claim.envelope().clone(), claim.recipients().last_at());
     let queue_of = |address: &Address| queue_of(address, &maps, &rules);
     let now = office.clock.now();
@@ -97,6 +98,22 @@ fn run(office: &Office, claim: Claim) -> Next {
         Ended::Finished => office.journal.done(id, &envelope),
     }
     Next::None
+}
+
+/// The maps to route by. Where they know nobody of a recipient's name, they are looked at first: whoever took the message may have
+/// looked later than we did, and mail for a new account must not be returned.
+fn maps_for(office: &Office, rules: &Rules, claim: &Claim) -> Arc<Maps> {
+    let maps = office.maps.load_full();
+    let recipients = &claim.envelope().recipients;
+    let unknown = |index: usize| {
+        let facts = maps.facts(&rules.default_domain);
+        recipients.get(index).is_some_and(|recipient| route(&recipient.address, &facts) == Route::Unknown)
+    };
+    if !claim.pending().into_iter().any(unknown) {
+        return maps;
+    }
+    office.look();
+    office.maps.load_full()
 }
 
 impl<'a> Attempt<'a> {
@@ -192,6 +209,11 @@ impl<'a> Attempt<'a> {
             let status = self.status(554, 4, 6, format!("Mail loop: the message was delivered to {account} before"));
             return self.end(index, What::Failed, status);
         }
+        // It came by a way on which its sender could not be told, or before the limit was lowered.
+        if self.claim.message_len() > self.rules.size_limit {
+            let status = lib_policy::too_large_for_mailbox(self.rules.size_limit, self.office.clock.now());
+            return self.end(index, What::Failed, status);
+        }
         let origin = recipients.origin(index).and_then(|origin| self.claim.envelope().recipients.get(origin));
         match self.put(&account, origin) {
             Ok(size) => {
@@ -203,7 +225,8 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Writes the copy; on a full disk once more, with the room that was kept for this.
+    /// Writes the copy; on a full disk once more, with the room that was kept for this. Then it is the only one that writes: the ballast has
+    /// room for one message of any size, and not for as many as are in work at one time.
     fn put(&self, account: &str, origin: Option<&Recipient>) -> Result<u64, lib_mailbox::Error> {
         let (claim, id) = (self.claim, self.claim.id());
         let trace = Trace { envelope: claim.envelope(), id: &id, host: &self.rules.host, zone: &self.rules.zone };
@@ -213,9 +236,16 @@ impl<'a> Attempt<'a> {
             let delivery = Delivery { id: &id, trace: trace.as_bytes(), body: &mut body, repeat };
             self.office.mailboxes.deliver(account, delivery)
         };
+        let among_others = self.office.room.read().unwrap_or_else(PoisonError::into_inner);
         let first = deliver(!claim.first_attempt());
-        let again = first.as_ref().is_err_and(lib_mailbox::Error::is_full) && self.office.spool.release_ballast();
-        let delivered = if again { deliver(true) } else { first };
+        drop(among_others);
+        let delivered = if first.as_ref().is_err_and(lib_mailbox::Error::is_full) {
+            let _alone = self.office.room.write().unwrap_or_else(PoisonError::into_inner);
+            self.office.spool.release_ballast();
+            deliver(true)
+        } else {
+            first
+        };
         delivered.map(|delivered| delivered.size)
     }
 

@@ -88,11 +88,12 @@ impl Crew {
         self.lock().backlog.next_due()
     }
 
-    /// Looks through the queue: what is due, and how many messages there are in all. Blocks.
-    pub(crate) fn scan(&self) -> (Vec<QueueId>, usize) {
+    /// Looks through the queue: what is due, or all that waits, and how many messages there are. Blocks.
+    pub(crate) fn scan(&self, all: bool) -> (Vec<QueueId>, usize) {
         self.lock().backlog.scanning();
-        let (mut due, mut messages, now) = (Vec::new(), 0, self.office.clock.now());
-        for shard in self.office.spool.due(Queue::Local, now) {
+        let (mut due, mut messages) = (Vec::new(), 0);
+        let until = if all { Timestamp(i64::MAX) } else { self.office.clock.now() };
+        for shard in self.office.spool.due(Queue::Local, until) {
             match shard {
                 Ok(shard) => {
                     due.extend(shard.due);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use lib_mail::Status;
-use lib_policy::{Expansion, Member, expand};
+use lib_policy::{Expansion, MAX_MEMBERS, Member, expand};
 use lib_spool::{Error, Outcome, What};
 
 use crate::attempt::{Attempt, End};
@@ -46,8 +46,13 @@ impl Attempt<'_> {
                     let status = self.status(554, 4, 6, format!("The alias leads in a circle: {}", way.join(", ")));
                     self.end(index, What::Failed, status);
                 }
-                Expansion::Members(_) | Expansion::TooMany => {
-                    let status = self.status(554, 2, 4, "The alias has too many members");
+                Expansion::Members(_) => {
+                    let text = format!("With the members of its aliases the message would have over {MAX_ALL} recipients");
+                    let status = self.status(554, 5, 3, text);
+                    self.end(index, What::Failed, status);
+                }
+                Expansion::TooMany => {
+                    let status = self.status(554, 2, 4, format!("The alias has over {MAX_MEMBERS} members"));
                     self.end(index, What::Failed, status);
                 }
             }

@@ -1,10 +1,10 @@
 //! What all attempts share: the stores, the clock, and the settings and maps as they are now.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 
 use arc_swap::ArcSwap;
 use jiff::tz::TimeZone;
-use lib_account::Maps;
+use lib_account::{MapFiles, Maps};
 use lib_host::Clock;
 use lib_mail::{Address, Domain, QueueId};
 use lib_mailbox::Mailboxes;
@@ -23,6 +23,8 @@ pub(crate) struct Rules {
     pub(crate) zone: TimeZone,
     pub(crate) schedule: Schedule,
     pub(crate) reporting: ReportingMta,
+    /// Octets of the largest message that a mailbox takes.
+    pub(crate) size_limit: u64,
 }
 
 impl Rules {
@@ -38,9 +40,12 @@ impl Rules {
             zone: zone.clone(),
         };
         let schedule = Schedule::new(&queue.retry, queue.return_after, queue.warn_after);
-        Ok(Rules { host, default_domain, zone, schedule, reporting })
+        Ok(Rules { host, default_domain, zone, schedule, reporting, size_limit: settings.smtp.local_size_limit.0 })
     }
 }
+
+/// The map files, and the settings that name them.
+pub(crate) type Watched = Option<(MapFiles, Settings)>;
 
 /// What all attempts share.
 pub(crate) struct Office {
@@ -51,9 +56,45 @@ pub(crate) struct Office {
     pub(crate) waker: Waker,
     pub(crate) rules: ArcSwap<Rules>,
     pub(crate) maps: ArcSwap<Maps>,
+    /// Where the maps come from; nothing before the first settings.
+    pub(crate) files: Mutex<Watched>,
+    /// Held by each who writes a copy; alone by one who found no room.
+    pub(crate) room: RwLock<()>,
 }
 
 impl Office {
+    /// Watches these files from now on. Blocks.
+    pub(crate) fn watch(&self, files: MapFiles, settings: Settings) {
+        let mut watched = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        *watched = Some((files, settings));
+        self.look_at(watched, true);
+    }
+
+    /// Looks at the files, whoever else does: what they say now counts on return. Blocks.
+    pub(crate) fn look(&self) {
+        self.look_at(self.files.lock().unwrap_or_else(PoisonError::into_inner), false);
+    }
+
+    /// As [`Office::look`], unless another look is under way.
+    pub(crate) fn look_if_free(&self) {
+        match self.files.try_lock() {
+            Ok(watched) => self.look_at(watched, false),
+            Err(TryLockError::Poisoned(error)) => self.look_at(error.into_inner(), false),
+            Err(TryLockError::WouldBlock) => {}
+        }
+    }
+
+    fn look_at(&self, mut watched: MutexGuard<'_, Watched>, first: bool) {
+        let Some((files, settings)) = watched.as_mut() else { return };
+        let (new, troubles) = files.look(settings, first);
+        for trouble in troubles {
+            self.journal.warn(&trouble.subject, trouble.text);
+        }
+        if let Some(new) = new {
+            self.maps.store(Arc::new(new));
+        }
+    }
+
     /// Wakes the consumers of notifications and of messages passed on, which are durable and let go by now.
     pub(crate) fn wake(&self, told: &[Told]) {
         for told in told {

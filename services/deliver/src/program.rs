@@ -2,7 +2,7 @@
 
 use std::io;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -58,8 +58,8 @@ fn begin(mut role: Role) -> Result<(), String> {
     let served = runtime.block_on(async {
         let wakes = Receiver::new(wakes)?;
         let files = MapFiles::new(&role.settings, role.config.as_deref(), &role.data);
-        let program = Program { crew: Crew::new(office.clone(), most), office: office.clone(), maps: Arc::default() };
-        program.watch(files, role.settings.clone(), true);
+        let program = Program { crew: Crew::new(office.clone(), most), office: office.clone() };
+        office.watch(files, role.settings.clone());
         program.serve(&mut role, &wakes).await;
         io::Result::Ok(())
     });
@@ -80,16 +80,14 @@ fn open(role: &Role, recorder: Recorder) -> Result<Office, String> {
         waker: Waker::new(&role.data.join("run")),
         rules: ArcSwap::from_pointee(Rules::new(settings)?),
         maps: ArcSwap::from_pointee(Maps::default()),
+        files: Mutex::default(),
+        room: RwLock::default(),
     })
 }
-
-/// The map files, and the settings that name them.
-type Watched = Option<(MapFiles, Settings)>;
 
 struct Program {
     crew: Arc<Crew>,
     office: Arc<Office>,
-    maps: Arc<Mutex<Watched>>,
 }
 
 /// What a turn of the loop is about.
@@ -111,6 +109,8 @@ struct Scan {
     pause: Duration,
     /// Somebody asked for one.
     wanted: bool,
+    /// It is to find also what is not due yet.
+    all: bool,
 }
 
 impl Program {
@@ -118,7 +118,7 @@ impl Program {
         let reporter = role.line.reporter();
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut scan = Scan { running: None, ended: Instant::now(), pause: Duration::ZERO, wanted: true };
+        let mut scan = Scan { running: None, ended: Instant::now(), pause: Duration::ZERO, wanted: true, all: false };
         let mut swept: Option<Instant> = None;
         reporter.ready();
         loop {
@@ -134,6 +134,7 @@ impl Program {
             match turn {
                 Turn::Order(Order::Drain) => break,
                 Turn::Order(Order::Reload(new)) => self.reload(&reporter, new.generation, &new.settings, role),
+                Turn::Order(Order::Look(number)) => self.look(&reporter, number),
                 Turn::Wakes(wakes) => self.wake(wakes, &mut scan),
                 Turn::Scanned | Turn::Changed => {}
                 Turn::ScanDue => scan.wanted = true,
@@ -164,7 +165,8 @@ impl Program {
         for wake in wakes {
             match wake {
                 Wake::New(id) => new.push(id),
-                Wake::Flush(_) | Wake::Below(_) | Wake::Look | Wake::Run => scan.wanted = true,
+                Wake::Run => (scan.wanted, scan.all) = (true, true),
+                Wake::Flush(_) | Wake::Below(_) | Wake::Look => scan.wanted = true,
             }
         }
         self.crew.add(new);
@@ -183,14 +185,17 @@ impl Program {
         let sessions = self.crew.len() as u64;
         let why = if self.office.spool.in_trouble() { "outcomes cannot be recorded: nothing is delivered" } else { "" };
         reporter.state(&State { sessions, accepting: "running".into(), why: why.into() });
-        let (maps, office) = (Arc::clone(&self.maps), Arc::clone(&self.office));
-        spawn_blocking(move || look(&maps, &office, false));
+        let office = Arc::clone(&self.office);
+        spawn_blocking(move || office.look_if_free());
     }
 
-    /// Watches these files from now on.
-    fn watch(&self, files: MapFiles, settings: Settings, first: bool) {
-        *self.maps.lock().unwrap_or_else(PoisonError::into_inner) = Some((files, settings));
-        look(&self.maps, &self.office, first);
+    /// Looks at the maps and says so, off the loop.
+    fn look(&self, reporter: &Reporter, number: u64) {
+        let (office, reporter) = (Arc::clone(&self.office), reporter.clone());
+        spawn_blocking(move || {
+            office.look();
+            reporter.looked(number);
+        });
     }
 
     fn reload(&self, reporter: &Reporter, generation: u64, settings: &Settings, role: &Role) {
@@ -198,7 +203,7 @@ impl Program {
             Ok(rules) => {
                 self.office.rules.store(Arc::new(rules));
                 self.office.spool.limit(Limits::of(settings));
-                self.watch(MapFiles::new(settings, role.config.as_deref(), &role.data), settings.clone(), true);
+                self.office.watch(MapFiles::new(settings, role.config.as_deref(), &role.data), settings.clone());
                 reporter.in_force(generation);
             }
             Err(why) => reporter.refused(generation, why),
@@ -226,23 +231,6 @@ impl Program {
     }
 }
 
-/// Looks at the maps, unless another look is under way. Blocks.
-fn look(maps: &Mutex<Watched>, office: &Office, first: bool) {
-    let mut watched = match maps.try_lock() {
-        Ok(watched) => watched,
-        Err(TryLockError::WouldBlock) if !first => return,
-        Err(_) => maps.lock().unwrap_or_else(PoisonError::into_inner),
-    };
-    let Some((files, settings)) = watched.as_mut() else { return };
-    let (new, troubles) = files.look(settings, first);
-    for trouble in troubles {
-        office.journal.warn(&trouble.subject, trouble.text);
-    }
-    if let Some(new) = new {
-        office.maps.store(Arc::new(new));
-    }
-}
-
 impl Scan {
     /// Ends when the running scan has; never where none runs.
     async fn end(&mut self) {
@@ -263,10 +251,11 @@ impl Scan {
 
     fn start(&mut self, crew: &Arc<Crew>) {
         self.wanted = false;
+        let all = std::mem::take(&mut self.all);
         let crew = Arc::clone(crew);
         let runtime = tokio::runtime::Handle::current();
         self.running = Some(spawn_blocking(move || {
-            let (due, messages) = crew.scan();
+            let (due, messages) = crew.scan(all);
             let _inside = runtime.enter();
             crew.add(due);
             messages

@@ -32,6 +32,8 @@ pub enum ToRole {
     Start(Box<Start>),
     /// New settings, already validated. The role answers `InForce` or `Refused`.
     Reload(Box<NewSettings>),
+    /// Look at the accounts and the map files now instead of at the next tick. The role answers `Looked` with this number.
+    Look(u64),
     /// Take nothing new, finish what runs, then exit.
     Drain,
 }
@@ -85,6 +87,8 @@ pub enum FromRole {
         /// Why, in words for the operator.
         why: String,
     },
+    /// The accounts and map files were looked at; what they said at the order's time counts from now on.
+    Looked(u64),
     /// What the role is doing; sent when it changes, at most once a second.
     State(State),
 }

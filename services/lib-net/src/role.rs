@@ -12,6 +12,7 @@
 //!         loop {
 //!             match role.line.next().await {
 //!                 Order::Reload(new) => role.line.reporter().in_force(new.generation),
+//!                 Order::Look(number) => role.line.reporter().looked(number),
 //!                 Order::Drain => break,
 //!             }
 //!         }
@@ -137,6 +138,8 @@ pub struct State {
 pub enum Order {
     /// Use these settings from now on, and say `in_force` or `refused`.
     Reload(Box<NewSettings>),
+    /// Look at the accounts and the map files now, and say `looked` with this number.
+    Look(u64),
     /// Take nothing new, finish what runs, then return from `run`.
     Drain,
 }
@@ -260,7 +263,8 @@ impl OrderInlet {
 }
 
 impl Line {
-    /// Starts the thread that reads the line. The channel needs no bound: only the supervisor fills it, a frame per reload.
+    /// Starts the thread that reads the line. The channel needs no bound: only the supervisor fills it, a frame per reload or look, which wait
+    /// for their answers.
     fn watch(socket: UnixStream, mut reader: FrameReader) -> io::Result<Self> {
         let (inlet, orders) = mpsc::unbounded_channel();
         let reporter = Reporter::new(socket.try_clone()?);
@@ -269,6 +273,7 @@ impl Line {
             loop {
                 let order = match reader.read::<ToRole>(&socket) {
                     Ok(Some(ToRole::Reload(new))) => Order::Reload(new),
+                    Ok(Some(ToRole::Look(number))) => Order::Look(number),
                     Ok(Some(ToRole::Drain)) => Order::Drain,
                     Ok(Some(ToRole::Start(_))) => continue,
                     // Not after cleaning up, not when the program finds the time: now.
@@ -335,6 +340,11 @@ impl Reporter {
     /// The settings of this generation are not used, and why.
     pub fn refused(&self, generation: u64, why: impl Into<String>) {
         self.say(&FromRole::Refused { generation, why: why.into() });
+    }
+
+    /// The order to look was followed.
+    pub fn looked(&self, number: u64) {
+        self.say(&FromRole::Looked(number));
     }
 
     /// What the role is doing. Cheap to call often: an unchanged state, one within a second of the last, and one that the

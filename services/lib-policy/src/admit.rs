@@ -111,6 +111,12 @@ pub fn admit_recipient(
     Admission { verdict: Verdict { status, trail: trail.into_steps() }, route }
 }
 
+/// What the sender of a message is told that a mailbox does not take, since it has more than `limit` octets (R1.2).
+pub fn too_large_for_mailbox(limit: u64, now: Timestamp) -> Status {
+    let text = format!("Message is too large for this mailbox; {limit} bytes max");
+    Status::local(552, Enhanced::new(5, 2, 3), text, now)
+}
+
 type Answer = (u16, Enhanced, &'static str);
 
 fn recipient_answer(client: &Client<'_>, recipient: &Address, route: &Route, trail: &mut Trail) -> Answer {

@@ -16,11 +16,11 @@ mod route;
 mod schedule;
 mod verdict;
 
-pub use admit::{Admission, Client, Door, admit_recipient, admit_sender};
+pub use admit::{Admission, Client, Door, admit_recipient, admit_sender, too_large_for_mailbox};
 pub use aliases::{Aliases, Summary, Target};
 pub use content::{BccFilter, Fixes, HeaderScan, MAX_FIELD, fixes};
 pub use limit::{Limiter, Limits, Turned};
 pub use maps::{LineProblem, LocalDomains, RelayDomains};
-pub use route::{Directory, Expansion, Facts, Member, Route, expand, route, route_with_trail};
+pub use route::{Directory, Expansion, Facts, MAX_MEMBERS, Member, Route, expand, route, route_with_trail};
 pub use schedule::{AfterFailure, Failure, Schedule};
 pub use verdict::{Step, Trail, Verdict};

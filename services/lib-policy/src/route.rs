@@ -9,8 +9,8 @@ use lib_mail::{Address, Domain};
 
 use crate::{Aliases, LocalDomains, RelayDomains, Target, Trail};
 
-/// Members of an expansion, all levels together.
-const MAX_MEMBERS: usize = 10_000;
+/// Most members of an expansion, all levels together.
+pub const MAX_MEMBERS: usize = 10_000;
 /// Aliases that lead to aliases; sendmail's MAXALIASRECURSION is 10.
 const MAX_DEPTH: usize = 10;
 

@@ -10,6 +10,7 @@ use crate::error::{Doing, Error};
 use crate::family::Family;
 use crate::first_line::{BLANK, FIRST_LINE, Lengths, Sum};
 use crate::layout::{Shared, Spot};
+use crate::space;
 use crate::{Place, Queue};
 
 /// Octets that are kept in memory before a message touches the disk.
@@ -158,7 +159,7 @@ impl Incoming {
             self.draft = Some(Draft::create(&self.shared, spot)?);
         }
         let Some(draft) = &mut self.draft else { return Ok(()) };
-        draft.write(&self.buffer)?;
+        draft.write(&self.shared, &self.buffer)?;
         self.buffer.clear();
         Ok(())
     }
@@ -231,11 +232,14 @@ impl Incoming {
         let first = drafts.first().filter(|_| self.buffer.is_empty());
         let written = match first {
             // A long message for both queues: its octets are in the first file only.
-            Some(first) if fresh => draft.copy(first, FIRST_LINE as u64 + self.len).and_then(|()| draft.write(envelope)),
+            Some(first) if fresh => {
+                let end = FIRST_LINE as u64 + self.len;
+                draft.copy(&shared, first, end).and_then(|()| draft.write(&shared, envelope))
+            }
             _ => {
                 let message_end = self.buffer.len();
                 self.buffer.extend_from_slice(envelope);
-                let written = draft.write(&self.buffer);
+                let written = draft.write(&shared, &self.buffer);
                 // What went to a file of its own is not kept; what is still in memory serves for the second queue.
                 self.buffer.truncate(if fresh { message_end } else { 0 });
                 written
@@ -263,6 +267,7 @@ impl Drop for Incoming {
 impl Draft {
     fn create(shared: &Shared, spot: Spot) -> Result<Draft, Error> {
         let file = shared.shard(spot).and_then(|shard| shard.create(spot.id.as_str())).doing("make the file of a message")?;
+        space::took(shared, 0, 1);
         let draft = Draft { spot, file, written: 0, lined: false, named_unsynced: !shared.names_follow };
         // A scan may have met the file between the two calls; it sees a blank file and lets go.
         let ours = draft.file.lock().and_then(|()| draft.file.meta()).doing("lock the file of a message");
@@ -276,14 +281,15 @@ impl Draft {
         }
     }
 
-    fn write(&mut self, octets: &[u8]) -> Result<(), Error> {
+    fn write(&mut self, shared: &Shared, octets: &[u8]) -> Result<(), Error> {
         self.file.write_at(octets, self.written).doing("write a message")?;
+        space::took(shared, octets.len(), 0);
         self.written += octets.len() as u64;
         Ok(())
     }
 
     /// Line 1 and message, up to `end`, from another draft.
-    fn copy(&mut self, from: &Draft, end: u64) -> Result<(), Error> {
+    fn copy(&mut self, shared: &Shared, from: &Draft, end: u64) -> Result<(), Error> {
         let mut stretch = vec![0; STRETCH];
         while self.written < end {
             let want = usize::try_from(end - self.written).unwrap_or(STRETCH).min(STRETCH);
@@ -291,7 +297,7 @@ impl Draft {
             if count == 0 {
                 return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof)).doing("read back a message");
             }
-            self.write(&stretch[..count])?;
+            self.write(shared, &stretch[..count])?;
         }
         Ok(())
     }

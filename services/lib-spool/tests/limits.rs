@@ -88,6 +88,26 @@ fn the_reserve_is_what_the_settings_say_and_a_reload_changes_it() {
 }
 
 #[test]
+fn what_was_written_since_the_last_look_counts_at_once() {
+    let (disk, clock) = (SimDisk::new(), Clock::manual(START));
+    let spool = open_with(&disk, &clock).unwrap();
+    disk.set_room(10 * LIMIT, 1000);
+    let before = spool.space().unwrap();
+    let mut taken = 0;
+    while spool.space().unwrap().admits(0) {
+        put(&spool, &common::message(LIMIT as usize - 1000), to(Queue::Local, &["a@b.example"])).unwrap();
+        taken += 1;
+    }
+    // By the figures of a second ago the disk would have been filled up to the last octet. The last message may reach into the reserve.
+    assert_eq!((taken, before.needed_bytes), (9, LIMIT * 3 / 2));
+    assert_eq!(spool.space().unwrap().free_inodes, before.free_inodes - taken);
+    disk.set_room(10 * LIMIT, 1000);
+    assert!(!spool.space().unwrap().admits(0), "they are looked up once a second");
+    clock.advance(Duration::from_secs(1));
+    assert!(spool.space().unwrap().admits(0));
+}
+
+#[test]
 fn no_ballast_is_kept_where_the_settings_want_none() {
     let mut settings = Settings::defaults(Profile::Office);
     let (disk, clock) = (SimDisk::new(), Clock::manual(START));

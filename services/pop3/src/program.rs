@@ -78,6 +78,8 @@ async fn orders(line: &mut Line, service: &Pop3, certificates: &Certificates, ga
         };
         match order {
             Order::Drain => return,
+            // Who may log in only auth knows.
+            Order::Look(number) => reporter.looked(number),
             Order::Reload(new) => match certificates.replace(&new.secrets.certificates) {
                 Err(why) => reporter.refused(new.generation, why.to_string()),
                 Ok(()) => {

@@ -117,6 +117,8 @@ impl Scheduler {
                         self.reload(Terms::new(&new.settings, &new.secrets));
                         line.reporter().in_force(new.generation);
                     }
+                    // The one map is looked at for each notification.
+                    Order::Look(number) => line.reporter().looked(number),
                     Order::Drain => break,
                 },
                 received = wakes.receive(WAKES) => match received {

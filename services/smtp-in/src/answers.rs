@@ -40,6 +40,20 @@ pub(crate) fn rcpt(client: &Client<'_>, to: &Recipient, maps: &Maps, default_dom
     admission.verdict.status
 }
 
+/// The refusal of a message of `size` octets for a recipient whose mailbox takes none larger than `limit` (R1.2); `None` where it may
+/// come. An alias may lead elsewhere too, so it is left to the delivery, as is a message that is too large for some recipients only.
+pub(crate) fn too_large_for_mailbox(
+    to: &Address,
+    size: u64,
+    limit: u64,
+    maps: &Maps,
+    default_domain: &Domain,
+    now: Timestamp,
+) -> Option<Status> {
+    let too_large = size > limit && matches!(route(to, &maps.facts(default_domain)), Route::Mailbox(_));
+    too_large.then(|| lib_policy::too_large_for_mailbox(limit, now))
+}
+
 fn cannot_tell(now: Timestamp) -> Status {
     Status::local(451, Enhanced::new(4, 3, 0), "The accounts cannot be read; try again later", now)
 }

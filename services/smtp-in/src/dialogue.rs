@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lib_mail::{Address, Enhanced, Envelope, Peer, Status};
+use lib_account::Maps;
+use lib_mail::{Address, Enhanced, Envelope, Peer, Recipient, Status, Timestamp};
 use lib_net::auth::{Login, Service, Verdict};
 use lib_net::conversation::{Arrival, Conversation, End, Interruption, Next, Turn};
 use lib_net::tls::TlsInfo;
@@ -104,7 +105,7 @@ impl Dialogue {
             }
             Ask::Mail(mail) => self.judge_mail(&mail),
             Ask::Rcpt(to) => {
-                let status = answers::rcpt(&self.client(), &to, &maps, domain, now);
+                let status = self.judge_recipient(&to, &maps, now);
                 if !status.is_success() {
                     self.refused("rcpt", to.address.as_str(), status.clone());
                 }
@@ -137,6 +138,27 @@ impl Dialogue {
             self.shared.refused(self.named(), "mail", &from, "", status.clone());
         }
         status
+    }
+
+    fn judge_recipient(&self, to: &Recipient, maps: &Maps, now: Timestamp) -> Status {
+        let domain = &self.rules.default_domain;
+        let status = answers::rcpt(&self.client(), to, maps, domain, now);
+        if !status.is_success() {
+            return status;
+        }
+        let declared = self.session.transaction().and_then(|transaction| transaction.mail.size).unwrap_or(0);
+        let limit = self.rules.settings.smtp.local_size_limit.0;
+        answers::too_large_for_mailbox(&to.address, declared, limit, maps, domain, now).unwrap_or(status)
+    }
+
+    /// The refusal of a message that is too large for each of its recipients. What is too large for some only is taken, and the
+    /// delivery tells its sender: SMTP has one reply for all.
+    fn too_large_for_all(&self, size: u64, now: Timestamp) -> Option<Status> {
+        let (maps, limit) = (self.shared.maps(), self.rules.settings.smtp.local_size_limit.0);
+        let recipients = &self.session.transaction()?.recipients;
+        let refusal =
+            |to: &Recipient| answers::too_large_for_mailbox(&to.address, size, limit, &maps, &self.rules.default_domain, now);
+        recipients.iter().map(refusal).reduce(Option::and).flatten()
     }
 
     fn client(&self) -> Client<'_> {
@@ -191,12 +213,16 @@ impl Dialogue {
     fn judge_content(&mut self) {
         let now = self.shared.now();
         let recipients = self.session.transaction().map_or(0, |transaction| transaction.recipients.len());
-        let status = match &mut self.message {
-            None => answers::no_room(now),
+        let judged = match &mut self.message {
+            None => Err(answers::no_room(now)),
             Some(message) => match message.finish() {
-                Ok(()) => answers::content(&message.scan, self.rules.settings.smtp.hop_limit, now),
-                Err(error) => answers::spool_error(&error, now),
+                Ok(()) => Ok((message.len(), answers::content(&message.scan, self.rules.settings.smtp.hop_limit, now))),
+                Err(error) => Err(answers::spool_error(&error, now)),
             },
+        };
+        let status = match judged {
+            Ok((size, status)) if status.is_success() => self.too_large_for_all(size, now).unwrap_or(status),
+            Ok((_, status)) | Err(status) => status,
         };
         if !status.is_success() {
             self.refused("data", "", status.clone());

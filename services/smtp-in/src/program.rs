@@ -65,6 +65,7 @@ fn start(mut role: Role, recorder: &Recorder) -> Result<(), String> {
         config: role.config,
         data: role.data,
         reporter: role.line.reporter(),
+        full: false,
         shared,
     };
     program.look_at_maps(true);
@@ -113,6 +114,8 @@ struct Program {
     config: Option<PathBuf>,
     data: PathBuf,
     reporter: Reporter,
+    /// There was no room at the last look.
+    full: bool,
 }
 
 impl Program {
@@ -124,6 +127,10 @@ impl Program {
             tokio::select! {
                 order = line.next() => match order {
                     Order::Reload(new) => self.reload(*new),
+                    Order::Look(number) => {
+                        self.look_at_maps(false);
+                        self.reporter.looked(number);
+                    }
                     Order::Drain => return,
                 },
                 _ = tick.tick() => {
@@ -159,8 +166,18 @@ impl Program {
         }
     }
 
-    fn tell_state(&self) {
-        let full = self.shared.spool.space().ok().filter(|space| !space.admits(0));
+    fn tell_state(&mut self) {
+        let space = self.shared.spool.space().ok();
+        let full = space.clone().filter(|space| !space.admits(0));
+        // What clients hear names no mount and no figure; whoever reads the log needs them, once.
+        if let Some(space) = space
+            && std::mem::replace(&mut self.full, full.is_some()) != full.is_some()
+        {
+            match &full {
+                Some(_) => self.shared.warn("spool", format!("no room, mail is answered 452 until there is: {space}")),
+                None => self.shared.record(None, What::Notice { text: format!("mail is taken again: {space}") }),
+            }
+        }
         let (accepting, why) = match full {
             None => ("accepting", String::new()),
             Some(space) => ("rejecting", space.to_string()),

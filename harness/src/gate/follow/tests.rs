@@ -100,6 +100,8 @@ fn pieces_of_any_size_give_the_same() {
         "before client 30 => inject client 7",
         "after server 30 => inject client 8",
         "before reply greeting => inject client 9",
+        "after client 3 past DATA\\r\\n => inject server 10",
+        "before server 1 past queued => inject client 11",
         "before connect => strip-starttls",
     ];
     let mut combinations: Vec<Vec<Trip>> = trips.iter().map(|text| vec![trip(text)]).collect();
@@ -133,12 +135,21 @@ fn each_place_is_found_exactly() {
         ("after dot => silence", "C[Subject: x\r\n\r\n.\n..\r\nDATA\r\n.\r\n]\n!End(Silence) after the final dot"),
         ("before reply rcpt => fin", "S[250 ok\r\n]\n!End(Fin) before the reply to rcpt"),
         ("after reply rcpt => fin", "S[250 ok\r\n250 ok\r\n]\n!End(Fin) after the reply to rcpt"),
+        ("after client 1 past DATA\\r\\n => fin", "C[S]\n!End(Fin) after octet 1 of the client past DATA\\r\\n"),
+        ("before server 2 past queue => fin", "S[250 queued]\n!End(Fin) before octet 2 of the server past queue"),
         ("after reply greeting => half-close", "S[220 b ESMTP\r\n]\n!HalfClose after the greeting"),
     ] {
         let got = end(text, MAIL);
         let got = got.split("\nS[").next().unwrap();
         assert_eq!(got, expected, "{text}");
     }
+}
+
+#[test]
+fn a_text_is_found_where_it_is_first_said() {
+    let (text, _) = out(&[trip("after client 2 past DATA\\r\\n => inject server X").times(5)], MAIL, 7);
+    assert!(text.contains("C[Su]\n!Inject"), "{text}");
+    assert_eq!(text.matches("!Inject").count(), 1, "{text}");
 }
 
 #[test]

@@ -20,14 +20,13 @@ fn a_black_hole_answers_no_syn_and_forgets() {
     let peer = peer();
     let gate = before(&peer);
     for round in 1..4 {
-        let mut stands = Smtp::connect(gate.address(), SHORT).unwrap();
+        let mut stands = smtp(&gate);
         gate.mood(Mood::BlackHole).unwrap();
         for _ in 0..3 {
             assert_eq!(TcpStream::connect_timeout(&gate.address(), SHORT).unwrap_err().kind(), ErrorKind::TimedOut);
         }
-        assert!(is(&stands.command("NOOP").unwrap_err(), ErrorKind::WouldBlock), "it is silent");
+        silent(&mut stands, "NOOP");
         gate.mood(Mood::Pass).unwrap();
-        stands.stream().set_read_timeout(Some(LONG)).unwrap();
         assert!(is(&stands.reply().unwrap_err(), ErrorKind::ConnectionReset), "it is forgotten");
         smtp(&gate).quit().unwrap();
         assert_eq!(gate.counts().connections, round * 2);
@@ -39,15 +38,14 @@ fn a_black_hole_answers_no_syn_and_forgets() {
 fn after_a_cut_everything_goes_on() {
     let peer = peer();
     let gate = before(&peer);
-    let mut stands = Smtp::connect(gate.address(), SHORT).unwrap();
+    let mut stands = smtp(&gate);
     gate.mood(Mood::Cut).unwrap();
-    assert!(is(&stands.command("NOOP").unwrap_err(), ErrorKind::WouldBlock));
+    silent(&mut stands, "NOOP");
     let address = gate.address();
     let waits = std::thread::spawn(move || Smtp::connect(address, LONG));
     assert_eq!(TcpStream::connect_timeout(&gate.address(), SHORT).unwrap_err().kind(), ErrorKind::TimedOut);
     assert!(!peer.commands().contains(&"NOOP".to_owned()));
     gate.mood(Mood::Pass).unwrap();
-    stands.stream().set_read_timeout(Some(LONG)).unwrap();
     stands.reply().unwrap().expect(250).unwrap();
     waits.join().unwrap().unwrap().quit().unwrap();
 }
@@ -97,7 +95,7 @@ fn slow_and_late() {
     };
     assert!(took(Mood::Slow { octets_per_second: 1000 }, 600) >= Duration::from_millis(500));
     assert!(took(Mood::Delay(Duration::from_millis(200)), 600) >= Duration::from_millis(200));
-    assert!(took(Mood::Pass, 600) < Duration::from_millis(150));
+    assert!(took(Mood::Pass, 600) < Duration::from_millis(500));
 }
 
 #[test]

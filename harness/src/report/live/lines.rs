@@ -54,7 +54,13 @@ pub(super) fn ends(screen: &Screen, number: usize, verdict: &Verdict, took: Dura
                 if sample.in_doubt > 0 { format!(", {} in doubt", words::count(sample.in_doubt)) } else { String::new() };
             let counts = match sample.accepted {
                 0 => String::new(),
-                accepted => format!(": {} accepted, {} delivered{doubt}", words::count(accepted), words::count(delivered)),
+                accepted => {
+                    format!(
+                        ": {} accepted, {} delivered{doubt}",
+                        words::many(accepted, "message"),
+                        words::many(delivered, "copy")
+                    )
+                }
             };
             format!("{head} in {}{counts}\n", words::took(took))
         }

@@ -80,7 +80,7 @@ fn a_line_a_moment_without_a_terminal() {
     assert_eq!(
         kept.text(),
         "primary_dies (1 of 2): nothing is lost\n    4.012 s  fault  primary is killed^[[2J\n\
-         ✓ primary_dies passed in 21.3 s: 400 accepted, 390 delivered\n"
+         ✓ primary_dies passed in 21.3 s: 400 messages accepted, 390 copies delivered\n"
     );
 }
 

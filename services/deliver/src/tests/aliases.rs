@@ -84,3 +84,47 @@ fn a_domain_that_is_not_ours_any_more_is_passed_on() {
     assert_eq!(children[1].envelope.parent, Some(id));
     assert_eq!((children[1].envelope.added.as_str(), &children[1].envelope.recipients[0].orcpt), ("X-Added: yes\r\n", &None));
 }
+
+/// One alias has up to 10,000 members, and all aliases of one message 100,000 together. What comes on top goes back to the sender, with the
+/// reason, and what came before is delivered all the same.
+#[test]
+fn members_beyond_a_hundred_thousand_are_returned_and_the_others_get_theirs() {
+    const ALIASES: usize = 12;
+    const EACH: usize = 9_999;
+    let mut file = String::new();
+    for alias in 0..ALIASES {
+        let members: Vec<String> = (0..EACH).map(|member| format!("m{member}@list{alias}.example")).collect();
+        file.push_str(&format!("all{alias}: {}\n", members.join(", ")));
+    }
+    // No line has over 10,000, but lines may name each other.
+    file.push_str("vast: vast0, vast1\n");
+    for half in 0..2 {
+        let members: Vec<String> = (0..5_001).map(|member| format!("v{member}@far{half}.example")).collect();
+        file.push_str(&format!("vast{half}: {}\n", members.join(", ")));
+    }
+    let yard = Yard::new(&file);
+    let mut to: Vec<String> = (0..ALIASES).map(|alias| format!("all{alias}@example.kr")).collect();
+    to.extend(["vast@example.kr".to_owned(), MINJI.to_owned()]);
+    let to: Vec<&str> = to.iter().map(String::as_str).collect();
+    let id = yard.run(envelope(&to), BODY);
+    assert!(yard.queued(Queue::Local).is_empty(), "nothing waits");
+    assert_eq!(yard.mailbox(MINJI).len(), 1);
+    let (told, children): (Vec<_>, Vec<_>) =
+        yard.queued(Queue::Relay).into_iter().partition(|child| child.envelope.sender.is_none());
+    let passed_on: usize = children.iter().map(|child| child.envelope.recipients.len()).sum();
+    // 14 recipients are there from the start; with the members of ten aliases there are 100,004, so the tenth is one too many.
+    let fitting = 9;
+    assert_eq!(passed_on, fitting * EACH);
+    assert!(children.iter().all(|child| child.envelope.parent == Some(id)));
+    assert_eq!(told.len(), 1, "one notification for all");
+    let claim = yard.office.spool.claim(Queue::Relay, &told[0].id).unwrap().unwrap();
+    let text = std::io::read_to_string(claim.body()).unwrap();
+    for alias in 0..ALIASES {
+        let named = text.contains(&format!("Final-Recipient: rfc822; all{alias}@example.kr"));
+        assert_eq!(named, alias >= fitting, "all{alias}: {text}");
+    }
+    for (code, times, words) in [("5.5.3", 3, "over 100000 recipients"), ("5.2.4", 1, "over 10000 members")] {
+        assert_eq!(text.matches(&format!("Status: {code}")).count(), times, "{text}");
+        assert!(text.contains(words), "{text}");
+    }
+}

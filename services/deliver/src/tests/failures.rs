@@ -66,6 +66,27 @@ fn accounts_that_cannot_be_read_refuse_nobody() {
     assert_eq!((yard.mailbox(MINJI).len(), yard.queued(Queue::Relay).len()), (1, 1));
 }
 
+/// R1.2: through an alias, and for one recipient of several.
+#[test]
+fn what_is_too_large_for_a_mailbox_comes_back() {
+    let yard = Yard::new("info: minji, far@elsewhere.example\n");
+    let settings =
+        Settings { smtp: lib_settings::Smtp { local_size_limit: lib_settings::Bytes(100), ..settings().smtp }, ..settings() };
+    yard.office.rules.store(Arc::new(Rules::new(&settings).unwrap()));
+    for (to, size, delivered) in [(SORA, 100, true), (SORA, 101, false), ("info@example.kr", 101, false)] {
+        let before: Vec<QueueId> = yard.queued(Queue::Relay).iter().map(|listing| listing.id).collect();
+        yard.run(envelope(&[to]), &format!("Subject: x\r\n\r\n{}\r\n", "x".repeat(size - 16)));
+        let told = yard.queued(Queue::Relay).into_iter().filter(|listing| !before.contains(&listing.id));
+        let texts: Vec<String> = told
+            .map(|told| yard.office.spool.claim(Queue::Relay, &told.id).unwrap().unwrap())
+            .map(|claim| std::io::read_to_string(claim.body()).unwrap())
+            .collect();
+        let refusal = "552 5.2.3 Message is too large for this mailbox; 100 bytes max";
+        assert_eq!(texts.iter().any(|text| text.contains(refusal)), !delivered, "{to} {size}: {texts:?}");
+    }
+    assert_eq!((yard.mailbox(SORA).len(), yard.mailbox(MINJI).len()), (1, 0));
+}
+
 #[test]
 fn who_is_told_of_what() {
     let on = |success, failure| Notify::On { success, failure, delay: false };

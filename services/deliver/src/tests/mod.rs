@@ -7,7 +7,7 @@ mod program;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -68,6 +68,8 @@ fn office(disk: &Disk, spool: &Path, mail: &Path, clock: &Clock, aliases: &str) 
         waker: Waker::new(Path::new("/nonexistent")),
         rules: ArcSwap::from_pointee(Rules::new(&settings())?),
         maps: ArcSwap::from_pointee(maps(aliases)),
+        files: Mutex::default(),
+        room: RwLock::default(),
     })
 }
 

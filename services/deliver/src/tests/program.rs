@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use lib_account::{Cost, Register};
 use lib_net::Role;
-use lib_net::line::{NewSettings, Start, ToRole, send_frame};
+use lib_net::line::{FrameReader, FromRole, NewSettings, Start, ToRole, send_frame};
 use lib_net::role::{RoleName, SocketName};
 use lib_net::wake::{Consumer, Wake};
 use lib_settings::Secrets;
@@ -84,6 +84,14 @@ impl Node {
         }
     }
 
+    /// Orders a look, and waits until it was taken.
+    fn look(&self) {
+        send_frame(&self.supervisor, &ToRole::Look(7), &[]).unwrap();
+        self.supervisor.set_read_timeout(Some(SOON)).unwrap();
+        let mut reader = FrameReader::default();
+        while reader.read::<FromRole>(&self.supervisor).unwrap().unwrap() != FromRole::Looked(7) {}
+    }
+
     fn drain(self) {
         send_frame(&self.supervisor, &ToRole::Drain, &[]).unwrap();
         assert_eq!(format!("{:?}", self.program.join().unwrap()), format!("{:?}", ExitCode::SUCCESS));
@@ -113,7 +121,7 @@ fn what_lies_there_and_what_is_told_arrives_and_a_drain_ends_it() {
 fn a_lost_wake_is_found_by_a_run_and_a_changed_map_counts() {
     let node = Node::start(|_, _| {});
     std::fs::write(node.dir.path().join("config/aliases"), "info: minji\n").unwrap();
-    std::thread::sleep(Duration::from_millis(2500));
+    node.look();
     queue(&node.spool, "info@example.kr");
     node.wakes.send(Wake::Run.to_string().as_bytes()).unwrap();
     node.wait_for(1);
@@ -126,7 +134,26 @@ fn a_lost_wake_is_found_by_a_run_and_a_changed_map_counts() {
 }
 
 #[test]
-fn what_waits_arrives_when_the_queue_clock_says_so() {
+fn mail_for_an_account_that_is_younger_than_our_last_look_is_not_returned() {
+    let node = Node::start(|_, _| {});
+    for number in 0..10 {
+        node.look();
+        let name = format!("new{number}@example.kr");
+        let register = Register::open(&node.dir.path().join("state")).with_cost(Cost { memory: 64, passes: 1 });
+        register.add(Account::new(address(&name)), "secret").unwrap();
+        let id = queue(&node.spool, &name);
+        node.wakes.send(Wake::New(id).to_string().as_bytes()).unwrap();
+        let begun = Instant::now();
+        while node.mailboxes.maildrop(&name).map_or(0, |maildrop| maildrop.len()) == 0 {
+            assert!(begun.elapsed() < SOON && node.spool.list(Queue::Relay).next().is_none(), "{name} got nothing");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    node.drain();
+}
+
+/// A message that could not be delivered and is due in five minutes; what was in the way is gone.
+fn deferred() -> Node {
     let node = Node::start(|dir, spool| {
         std::fs::write(dir.join("mail/example.kr"), "in the way").unwrap();
         queue(spool, MINJI);
@@ -138,7 +165,21 @@ fn what_waits_arrives_when_the_queue_clock_says_so() {
         std::thread::sleep(Duration::from_millis(20));
     }
     std::fs::remove_file(node.dir.path().join("mail/example.kr")).unwrap();
+    node
+}
+
+#[test]
+fn what_waits_arrives_when_the_queue_clock_says_so() {
+    let node = deferred();
     write_clock(&node.clock_file, START.plus(Duration::from_secs(301)));
+    node.wait_for(1);
+    node.drain();
+}
+
+#[test]
+fn what_waits_is_tried_before_its_time_when_the_queue_is_run() {
+    let node = deferred();
+    node.wakes.send(b"run").unwrap();
     node.wait_for(1);
     node.drain();
 }

@@ -79,6 +79,8 @@ fn orders_come_in_order_from_the_supervisor_and_from_within() {
     let new = NewSettings { generation: 4, settings: role.settings.clone(), secrets: Secrets::default() };
     send_frame(supervisor, &ToRole::Reload(Box::new(new)), &[]).unwrap();
     assert!(matches!(role.line.next_blocking(), Order::Reload(new) if new.generation == 4));
+    send_frame(supervisor, &ToRole::Look(9), &[]).unwrap();
+    assert!(matches!(role.line.next_blocking(), Order::Look(9)));
     role.line.inlet().drain();
     assert!(matches!(role.line.next_blocking(), Order::Drain));
 }

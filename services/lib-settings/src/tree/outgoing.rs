@@ -89,9 +89,10 @@ group! {
         host: Option<Domain> { office: "", example: "smtp.example.com", origin: "sendmail SMART_HOST", id: "R3.7", }
         /// Its port.
         port: u16 { office: "587", least: "1", id: "R3.7", }
-        /// How far TLS goes towards it.
+        /// How far TLS goes towards it. With `required` and `implicit` its certificate must be valid for its name, or mail waits and the
+        /// password is not sent; `opportunistic` takes any certificate, and `none` sends the password in the clear.
         tls: RelayTls { office: "required", id: "R3.7", }
-        /// The user to authenticate as. Empty: no AUTH.
+        /// The user to authenticate as. Empty: no AUTH. While the login is refused, mail waits, and `bongsu mailq` shows what the host said.
         user: Option<String> { office: "", example: "office", id: "R3.7", }
         /// The file that holds the password, in its first line.
         password_file: Option<PathBuf> { office: "", example: "smart-host-password", id: "R3.7", }

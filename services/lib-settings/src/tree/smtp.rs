@@ -45,7 +45,8 @@ group! {
         message_size_limit: Bytes { office: "50 MB", classic: Some("5024000"), least: "64 kB", most: "2 GB", origin: "sendmail MaxMessageSize", id: "R1.1", }
         /// The largest message taken from our own users.
         submission_size_limit: Bytes { office: "50 MB", classic: Some("5024000"), least: "64 kB", most: "2 GB", origin: "sendmail M= of a mailer", id: "R1.2", }
-        /// The largest message put into a local mailbox. One that was taken and is larger comes back to its sender.
+        /// The largest message put into a local mailbox. A larger one is refused with 552; one that was taken nevertheless, for an alias or for
+        /// other recipients too, comes back to its sender.
         local_size_limit: Bytes { office: "50 MB", classic: Some("5024000"), least: "64 kB", most: "2 GB", origin: "sendmail LOCAL_MAILER_MAX", id: "R1.2", }
         /// Recipients of one message; further ones are told to come again with 452. RFC 5321 forbids refusing under 100.
         recipients_limit: u32 { office: "1000", classic: Some("20"), least: "1", most: "50000", origin: "sendmail MaxRecipientsPerMessage", id: "R1.3", }

@@ -211,3 +211,20 @@ fn a_full_disk_is_told_apart_from_a_broken_one() {
     assert_eq!(shown(&spool_error(&error(std::io::ErrorKind::StorageFull), NOW)), "452 4.3.1");
     assert_eq!(shown(&spool_error(&error(std::io::ErrorKind::Other), NOW)), "451 4.3.0");
 }
+
+/// R1.2: only a mailbox has this limit, and an alias may lead elsewhere.
+#[test]
+fn what_is_too_large_for_a_mailbox() {
+    let maps = maps();
+    for (to, size, refused) in [
+        ("minji@a.example", 1000, false),
+        ("minji@a.example", 1001, true),
+        ("team@a.example", 1001, false),
+        ("you@backup.example", 1001, false),
+        ("you@elsewhere.example", 1001, false),
+        ("nobody@a.example", 1001, false),
+    ] {
+        let refusal = too_large_for_mailbox(&to.parse().unwrap(), size, 1000, &maps, &domain(), NOW);
+        assert_eq!(refusal.as_ref().map(shown), refused.then(|| "552 5.2.3".to_owned()), "{to} {size}");
+    }
+}

@@ -53,6 +53,26 @@ async fn recipients_of_both_kinds_make_two_files_of_one_id() {
     assert_eq!(node.relay.receive(10).await.unwrap(), [Wake::New(id)]);
 }
 
+/// R1.2: at RCPT where the size was declared, after the message where it is too large for all, and otherwise at delivery.
+#[tokio::test]
+async fn what_is_too_large_for_a_mailbox_is_refused_while_the_sender_can_be_told() {
+    let node = Node::start(|settings| {
+        settings.smtp.local_size_limit = Bytes(200);
+        settings.smtp.relay_networks = vec!["127.0.0.0/8".parse().unwrap()];
+    });
+    let mut client = node.mx().await;
+    client.say("EHLO client.example", "250 ").await;
+    client.say("MAIL FROM:<x@else.example> SIZE=201", "250 ").await;
+    client.say("RCPT TO:<minji@a.example>", "552 5.2.3").await;
+    client.say("RCPT TO:<y@else.example>", "250 ").await;
+    client.say("RSET", "250 ").await;
+    let large = format!("Subject: x\r\n\r\n{}\r\n", "x".repeat(200));
+    client.message("x@else.example", &["minji@a.example"], large.as_bytes(), "552 5.2.3").await;
+    let both = ["minji@a.example", "y@else.example"];
+    let id = id(&client.message("x@else.example", &both, large.as_bytes(), "250 2.0.0").await);
+    assert!(node.claimed(Queue::Local, &id).is_some() && node.claimed(Queue::Relay, &id).is_some());
+}
+
 #[tokio::test]
 async fn a_submission_needs_tls_and_a_login_and_is_completed() {
     let node = Node::start(|_| {});
