@@ -17,6 +17,7 @@ use serde::Serialize;
 
 use crate::Result;
 use crate::gate::{How, What};
+use crate::peer::Peer;
 use crate::topology::SystemKind;
 
 pub use judge::Outcome;
@@ -122,10 +123,17 @@ impl Matrix {
 
 /// Cuts at every point in every way between two servers.
 pub fn run(from: End, to: End) -> Result<Matrix> {
+    run_scripted(from, to, &|_| ())
+}
+
+/// The same, where a scripted peer is told first what to do.
+fn run_scripted(from: End, to: End, script: &dyn Fn(&Peer)) -> Result<Matrix> {
     let start = std::time::Instant::now();
     anyhow::ensure!(from != End::Peer, "a scripted peer only receives");
     anyhow::ensure!(to != End::Client, "a client only sends");
-    anyhow::ensure!(from.system().is_some() || to.system().is_some(), "neither end is a mail server under test");
-    let cells = course::run(from, to)?;
+    let cells = course::run(from, to, script)?;
     Ok(Matrix { from, to, cells, took: start.elapsed() })
 }
+
+#[cfg(test)]
+mod tests;

@@ -189,14 +189,14 @@ impl Ledger {
         self.told(Told::Accepted)
     }
 
-    /// Tries that ended without a final reply: each may lawfully have left a copy.
-    pub fn doubtful(&self) -> usize {
-        self.lines().values().map(|entry| entry.line.doubtful + usize::from(entry.line.told == Told::Nothing)).sum()
-    }
-
     /// Messages that got 4yz or 5yz.
     pub fn refused(&self) -> usize {
         self.told(Told::Refused)
+    }
+
+    /// Tries that ended without a final reply: each may lawfully have left a copy.
+    pub fn doubtful(&self) -> usize {
+        self.lines().values().map(|entry| entry.line.doubtful + usize::from(entry.line.told == Told::Nothing)).sum()
     }
 
     /// Tokens of accepted messages.

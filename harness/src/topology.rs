@@ -85,7 +85,7 @@ pub struct NodePlan {
     /// The text of its aliases file.
     #[serde(default)]
     pub aliases: String,
-    /// Its settings, as TOML lines with dotted keys (a bongsu node only).
+    /// Its settings, as TOML lines with dotted keys; a Postfix node takes those that it has something like.
     #[serde(default)]
     pub settings: String,
     /// MiB of its data volume; `None` is as large as the disk.

@@ -17,7 +17,7 @@ use crate::peer::Peer;
 use crate::server::Port;
 use crate::stage::Stage;
 use crate::system;
-use crate::topology::Topology;
+use crate::topology::{NodePlan, SystemKind, Topology, Zone};
 use crate::wait::wait_until;
 
 /// Below it each cell has a domain.
@@ -27,14 +27,14 @@ const READER: &str = "cell";
 /// Who sends, and hears of failures.
 const SENDER: &str = "sora@office.example";
 /// Every wait of a server for the other end is short, so that silence is met with a time-out within the run.
-const SETTINGS: &str = "relay.tls = \"none\"\nrelay.connect_timeout = \"3s\"\nrelay.reply_timeout = \"4s\"\nrelay.final_dot_timeout = \"4s\"\n\
-    smtp.idle_timeout = \"5s\"\nsmtp.data_timeout = \"5s\"\n";
+const SETTINGS: &str = "relay.tls = \"none\"\nrelay.connect_timeout = \"3s\"\nrelay.reply_timeout = \"6s\"\nrelay.final_dot_timeout = \"6s\"\n\
+    smtp.idle_timeout = \"7s\"\nsmtp.data_timeout = \"7s\"\n";
 /// Until every message has left A. What is there still is in limbo.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Until what comes late has come.
 const LATE: Duration = Duration::from_secs(10);
 /// A client's patience with one reply, and with a message.
-const CLIENT: (Duration, Duration) = (Duration::from_secs(4), Duration::from_secs(40));
+const CLIENT: (Duration, Duration) = (Duration::from_secs(6), Duration::from_secs(60));
 /// Messages given to A at one time.
 const GIVEN: usize = 8;
 /// The first address of a network that a gate may have.
@@ -52,12 +52,13 @@ struct Planned {
 }
 
 /// Sends a message through every break, and judges.
-pub(super) fn run(from: End, to: End) -> Result<Vec<Cell>> {
+pub(super) fn run(from: End, to: End, script: &dyn Fn(&Peer)) -> Result<Vec<Cell>> {
     let stage = Stage::make(topology(from, to)?, DriverKind::Processes, None)?;
     let peer = match to {
         End::Peer => Some(stage.outside("office.example", 10, &["PIPELINING", "8BITMIME", "SIZE 1000000"])?),
         _ => None,
     };
+    peer.iter().for_each(|peer| script(peer));
     let network = Addresses::draw()?;
     let planned = plan(&stage, &network, from, peer.as_ref())?;
     stage.each(|server| server.start())?;
@@ -81,28 +82,24 @@ pub(super) fn run(from: End, to: End) -> Result<Vec<Cell>> {
     Ok(cells.collect())
 }
 
+/// A node for each end that is a system; none at all where a client talks to a scripted peer.
 fn topology(from: End, to: End) -> Result<Topology> {
-    let mut text = format!("name = \"cut\"\nabout = \"{} sends to {}.\"\n", from.name(), to.name());
+    let node = |text: &str, system: SystemKind| -> Result<NodePlan> { Ok(NodePlan { system, ..toml::from_str(text)? }) };
+    let mut nodes = Vec::new();
     if let Some(system) = from.system() {
-        text += &format!(
-            "[[node]]\nname = \"a\"\npart = \"sends\"\nsystem = \"{}\"\nrelay_domains = [\"{DOMAIN}\"]\n",
-            system.name()
-        );
+        nodes.push(node(&format!("name = \"a\"\npart = \"sends\"\nrelay_domains = [\"{DOMAIN}\"]\n"), system)?);
     }
+    let mut zone = Zone { domain: "office.example".into(), mx: Vec::new(), records: Vec::new() };
     if let Some(system) = to.system() {
-        text += &format!(
-            "[[node]]\nname = \"b\"\npart = \"receives\"\nsystem = \"{}\"\ndomain = \"office.example\"\naccounts = [\"minji\", \"sora\", \"postmaster\"]\n\
-             aliases = \"{READER}: minji\\n\"\n",
-            system.name()
+        let accounts = "accounts = [\"minji\", \"sora\", \"postmaster\"]";
+        let text = format!(
+            "name = \"b\"\npart = \"receives\"\ndomain = \"office.example\"\n{accounts}\naliases = \"{READER}: minji\\n\"\n"
         );
+        nodes.push(node(&text, system)?);
+        zone.mx.push((10, "b".into()));
     }
-    text += "[[zone]]\ndomain = \"office.example\"\n";
-    if to.system().is_some() {
-        text += "mx = [[10, \"b\"]]\n";
-    }
-    let mut topology = Topology::parse(&text)?;
-    topology.settings = SETTINGS.into();
-    Ok(topology)
+    let about = format!("{} sends to {}.", from.name(), to.name());
+    Ok(Topology { name: "cut".into(), about, settings: SETTINGS.into(), nodes, zones: vec![zone], lists: Vec::new() })
 }
 
 /// A gate, a domain and a trip for each cell; B takes mail for all the domains.

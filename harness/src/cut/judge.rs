@@ -1,10 +1,15 @@
 //! What became of a cell's message.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::{Point, point};
 use crate::ledger::{Found, Line, Place, Sent, Told};
 use crate::record::DialogueRecord;
+
+/// A reply that takes longer may have come when its sender had given up: less than the time-outs of a cell's sender, by what a busy machine needs.
+const IN_TIME: Duration = Duration::from_secs(4);
 
 /// What became of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -117,20 +122,20 @@ pub(super) fn judge(point: &Point, evidence: &Evidence<'_>) -> (Outcome, usize, 
     (outcome, copies, note)
 }
 
-/// Whether a message passed whole and no reply to it did.
+/// Whether a message passed whole, and its sender may not have heard of the reply: there was none, or it came late, or the sender left without a word.
 fn is_in_doubt(dialogue: &DialogueRecord) -> bool {
-    let sent = dialogue
-        .lines
-        .iter()
-        .rposition(|(_, side, text)| *side == 'C' && text.starts_with("(message, ") && text.ends_with(" octets)"));
-    sent.is_some_and(|at| !dialogue.lines[at..].iter().any(|(_, side, _)| *side == 'S'))
+    let of_message = |text: &str| text.starts_with("(message, ") && text.ends_with(" octets)");
+    let Some(at) = dialogue.lines.iter().rposition(|(_, side, text)| *side == 'C' && of_message(text)) else { return false };
+    let ((sent, ..), after) = (&dialogue.lines[at], &dialogue.lines[at + 1..]);
+    let Some((replied, ..)) = after.iter().find(|(_, side, _)| *side == 'S') else { return true };
+    let left = ["closed", "reset by the client"].contains(&dialogue.end.as_str());
+    replied.saturating_sub(*sent) > IN_TIME || left && after.iter().all(|(_, side, _)| *side == 'S')
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cut::POINTS;
-    use std::time::Duration;
 
     fn dialogue(lines: &[(char, &str)]) -> DialogueRecord {
         let lines = lines.iter().map(|(side, text)| (Duration::ZERO, *side, (*text).to_owned())).collect();

@@ -69,6 +69,7 @@ fn with_postfix(name: &str, node: &str) -> Result<Topology> {
 
 fn handed_over(stage: &Stage) -> Result<()> {
     let away = stage.strike(&STOP, &["primary"])?;
+    stage.step("the primary is away");
     for to in [&["minji@office.example"][..], &["sora@office.example", "juno@office.example"], &["team@office.example"]] {
         let (_, reply) = stage.send("secondary", "friend@client.example", to)?;
         ensure!(reply.starts_with("250 "), "the secondary said {reply}");
