@@ -26,14 +26,8 @@ impl Pop {
         Pop::connect(to, timeout)?.enter(user, password)
     }
 
-    /// The same with TLS from the first octet; any certificate will do.
-    pub fn login_tls(to: SocketAddr, user: &str, password: &str, timeout: Duration) -> Result<Pop> {
-        let socket = dial(to, timeout)?;
-        let below = socket.try_clone()?;
-        Pop::over(Box::new(tls::handshake(socket)?), below)?.enter(user, password)
-    }
-
-    fn enter(mut self, user: &str, password: &str) -> Result<Pop> {
+    /// Logs in.
+    pub fn enter(mut self, user: &str, password: &str) -> Result<Pop> {
         self.ok(&format!("USER {user}"))?;
         self.ok(&format!("PASS {password}"))?;
         Ok(self)
@@ -43,6 +37,13 @@ impl Pop {
     pub fn connect(to: SocketAddr, timeout: Duration) -> Result<Pop> {
         let socket = dial(to, timeout)?;
         Pop::over(Box::new(socket.try_clone()?), socket)
+    }
+
+    /// The same with TLS from the first octet; any certificate will do.
+    pub fn connect_tls(to: SocketAddr, timeout: Duration) -> Result<Pop> {
+        let socket = dial(to, timeout)?;
+        let below = socket.try_clone()?;
+        Pop::over(Box::new(tls::handshake(socket)?), below)
     }
 
     fn over(stream: Box<dyn Stream>, socket: TcpStream) -> Result<Pop> {
