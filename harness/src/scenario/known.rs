@@ -6,35 +6,43 @@ use crate::topology::SystemKind;
 struct Difference {
     system: SystemKind,
     scenario: &'static str,
-    /// The failure says so; any other failure of the scenario stays one.
-    says: &'static str,
+    /// The failure says all of this; any other failure of the scenario stays one.
+    says: &'static [&'static str],
     why: &'static str,
 }
 
 const KNOWN: &[Difference] = &[
     Difference {
         system: SystemKind::Postfix,
+        scenario: "primary_stopped_in_order_and_started_under_load",
+        says: &["lost 0 ()", "of 0 allowed", "damaged 0 ()", "refused but found 0 ()", "unknown 0"],
+        why: "Postfix drops its sessions when it is stopped: a sender may be left without the reply to its message, and it arrives twice",
+    },
+    Difference {
+        system: SystemKind::Postfix,
         scenario: "stopped_in_order_and_started_under_load",
-        says: "left without a reply by a stop in order",
+        says: &["left without a reply by a stop in order"],
         why: "Postfix drops its sessions when it is stopped: a client may be left without the reply to its message, and sends it again",
     },
     Difference {
         system: SystemKind::Postfix,
         scenario: "five_hundred_clients_send_an_octet_a_second",
-        says: "a client was not greeted",
+        says: &["a client was not greeted"],
         why: "Postfix as shipped serves 100 sessions at one time (default_process_limit), and greets nobody else until one of them ends",
     },
     Difference {
         system: SystemKind::Postfix,
         scenario: "name_server_lies_and_mail_waits",
-        says: "`deferred` on office",
+        says: &["`deferred` on office"],
         why: "Postfix as shipped returns mail whose only mail host does not exist (smtp_defer_if_no_mx_address_found = no)",
     },
 ];
 
 /// Why this failure is known of this system; `None` where it is not.
 pub(super) fn difference(system: SystemKind, scenario: &str, failure: &str) -> Option<&'static str> {
-    let of_it = |known: &&Difference| known.system == system && known.scenario == scenario && failure.contains(known.says);
+    let of_it = |known: &&Difference| {
+        known.system == system && known.scenario == scenario && known.says.iter().all(|words| failure.contains(words))
+    };
     KNOWN.iter().find(of_it).map(|known| known.why)
 }
 
@@ -47,9 +55,10 @@ mod tests {
         for known in KNOWN {
             let scenario = super::super::all().find(|scenario| scenario.name == known.scenario).unwrap();
             assert!(scenario.systems.contains(&known.system), "{}", known.scenario);
-            assert!(difference(known.system, known.scenario, known.says).is_some());
+            let says = known.says.join(", ");
+            assert!(difference(known.system, known.scenario, &says).is_some());
             assert_eq!(difference(known.system, known.scenario, "the books do not balance"), None);
-            assert_eq!(difference(SystemKind::Bongsu, known.scenario, known.says), None);
+            assert_eq!(difference(SystemKind::Bongsu, known.scenario, &says), None);
         }
     }
 }
