@@ -194,6 +194,11 @@ impl Ledger {
         self.told(Told::Refused)
     }
 
+    /// Tries that ended without a final reply: each may lawfully have left a copy.
+    pub fn doubtful(&self) -> usize {
+        self.lines().values().map(|entry| entry.line.doubtful + usize::from(entry.line.told == Told::Nothing)).sum()
+    }
+
     /// Tokens of accepted messages.
     pub fn accepted_tokens(&self) -> Vec<String> {
         let accepted = |entry: &Entry| entry.line.told == Told::Accepted;

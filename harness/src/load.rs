@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
+
 use crate::ledger::{FIELD, Ledger};
 
 /// What is sent, where, and how fast.
@@ -137,12 +139,12 @@ pub fn message(token: &str, size: usize) -> Vec<u8> {
     text
 }
 
-/// A load that runs beside the scenario until it is ended.
+/// A load that runs beside the scenario until it is ended, or dropped.
 #[derive(Debug)]
 pub struct Flow {
     ledger: Arc<Ledger>,
     stop: Arc<AtomicBool>,
-    worker: JoinHandle<Report>,
+    worker: Option<JoinHandle<Report>>,
 }
 
 impl Flow {
@@ -164,10 +166,21 @@ impl Flow {
     }
 
     /// Ends the load after the messages under way; its books and its report.
-    pub fn end(self) -> crate::Result<(Arc<Ledger>, Report)> {
+    pub fn end(mut self) -> crate::Result<(Arc<Ledger>, Report)> {
+        let report = self.stopped().context("the load panicked")?;
+        Ok((Arc::clone(&self.ledger), report))
+    }
+
+    fn stopped(&mut self) -> Option<Report> {
         self.stop.store(true, Ordering::Relaxed);
-        let report = self.worker.join().map_err(|_| anyhow::anyhow!("the load panicked"))?;
-        Ok((self.ledger, report))
+        self.worker.take()?.join().ok()
+    }
+}
+
+impl Drop for Flow {
+    fn drop(&mut self) {
+        // The addresses that it sends to may be others' as soon as the scenario is over.
+        self.stopped();
     }
 }
 
@@ -182,7 +195,7 @@ impl Load {
         let stop = Arc::new(AtomicBool::new(false));
         let (books, ended) = (Arc::clone(&ledger), Arc::clone(&stop));
         let worker = std::thread::spawn(move || self.run(&books, &ended));
-        Flow { ledger, stop, worker }
+        Flow { ledger, stop, worker: Some(worker) }
     }
 
     /// Runs to the end, or until `stop` is set. Every message started is entered into `ledger`.

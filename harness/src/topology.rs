@@ -273,6 +273,15 @@ mod tests {
     }
 
     #[test]
+    fn a_network_is_changed_and_checked_again() {
+        let changed = Topology::shipped("pair").unwrap().with("a.b = 1").edit("primary", |node| node.clock = true).unwrap();
+        assert!(changed.settings.ends_with("a.b = 1\n") && changed.nodes[0].clock && !changed.nodes[1].clock);
+        assert_eq!(changed.home("minji@office.example").unwrap().name, "primary");
+        let error = changed.edit("secondary", |node| node.name = "primary".into()).unwrap_err();
+        assert!(error.to_string().contains("two nodes"), "{error:#}");
+    }
+
+    #[test]
     fn aliases_lead_to_their_ends() {
         let text = "name = \"t\"\nabout = \"\"\n[[node]]\nname = \"a\"\ndomain = \"a.example\"\n\
                     aliases = \"team: minji, all\\nall: sora, far@b.example\\nround: round\\n\"\n";

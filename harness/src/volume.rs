@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use crate::Result;
-use crate::client::{have, run};
+use crate::client::{have, run, run_command};
 use crate::sweep;
 use crate::wait::wait_for;
 
@@ -105,7 +105,7 @@ pub fn device_at(at: &Path) -> Result<String> {
     let mounts = std::fs::read_to_string("/proc/mounts")?;
     let words = |line: &str| line.split_once(' ').map(|(device, rest)| (device.to_owned(), rest.to_owned()));
     let here = |rest: &str| rest.split(' ').next() == at.to_str();
-    let found = mounts.lines().filter_map(words).filter(|(_, rest)| here(rest)).last();
+    let found = mounts.lines().rev().filter_map(words).find(|(_, rest)| here(rest));
     Ok(found.with_context(|| format!("nothing is mounted at {}", at.display()))?.0)
 }
 
@@ -114,8 +114,12 @@ pub fn device_at(at: &Path) -> Result<String> {
 pub fn mount_anew(at: &Path) -> Result<()> {
     let (device, at) = (device_at(at)?, at.display().to_string());
     wait_for("a moment in which nobody looks at the volume", STEP, || command("umount", &[&at]).map(Some))?;
-    let repaired = run("e2fsck", &["-p", &device], b"", STEP)?;
-    anyhow::ensure!(repaired.code <= 1, "e2fsck of {device}: {}", repaired.text);
+    // A container that another made at this moment may hold its copy of the mount for a while.
+    wait_for("the repair of the file system", STEP, || {
+        let repaired = run("e2fsck", &["-y", &device], b"", STEP)?;
+        anyhow::ensure!(repaired.code <= 1, "e2fsck of {device}: {}", repaired.text);
+        Ok(Some(()))
+    })?;
     command("mount", &[&device, &at]).map(|_| ())
 }
 
@@ -123,10 +127,13 @@ pub fn mount_anew(at: &Path) -> Result<()> {
 pub fn make_ext4(image: &Path, megabytes: u64, inodes: Option<u64>) -> Result<()> {
     std::fs::File::create(image)?.set_len(megabytes * MEGABYTE)?;
     let (inodes, image) = (inodes.map(|inodes| inodes.to_string()), image.display().to_string());
-    let mut args = vec!["-q", "-F", "-b", "4096", "-m", "0", "-E", "lazy_itable_init=0,lazy_journal_init=0"];
+    let mut args = vec!["-q", "-F", "-b", "4096", "-m", "0", "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard"];
     if let Some(inodes) = &inodes {
         args.extend(["-N", inodes.as_str()]);
     }
     args.push(&image);
-    command("mkfs.ext4", &args).map(|_| ())
+    // Journal and tables are written and not left as holes: a disk that has no more room then fails what is new, and not all.
+    let mut mkfs = std::process::Command::new("mkfs.ext4");
+    mkfs.args(args).env("UNIX_IO_NOZEROOUT", "1");
+    run_command(mkfs, b"")?.ok().context("mkfs.ext4").map(|_| ())
 }

@@ -257,6 +257,38 @@ fn requirement_ids_in_the_code_exist() {
     }
 }
 
+/// docs/known-attacks.md names its proofs: tests as `crate::test`, dialogues of POP3 as `name.dialog`, fuzz targets behind the word *fuzz*.
+/// (The dialogues of SMTP are held to it in `lib-smtp`.)
+#[test]
+fn every_proof_that_the_attacks_register_names_exists() {
+    let register = read(&root().join("docs/known-attacks.md"));
+    let crates = crates();
+    let (mut tests, mut before) = (0, "");
+    for (place, piece) in register.split('`').enumerate() {
+        if place % 2 == 0 {
+            before = piece;
+            continue;
+        }
+        let exists = match piece.split_once("::") {
+            Some(("", "")) => true,
+            Some((name, test)) => {
+                tests += 1;
+                let declared = format!("fn {test}(");
+                crates.get(name).is_some_and(|(dir, _)| files(dir, ".rs").iter().any(|file| read(file).contains(&declared)))
+            }
+            None if before.ends_with("fuzz ") || before.ends_with("fuzz target ") => {
+                root().join(format!("fuzz/fuzz_targets/{piece}.rs")).exists()
+            }
+            None if piece.len() > ".dialog".len() && piece.ends_with(".dialog") => {
+                root().join("tests/dialogs").join(piece).exists()
+            }
+            None => !piece.ends_with(".rs") || root().join(piece).exists(),
+        };
+        assert!(exists, "docs/known-attacks.md names {piece}, which is not there");
+    }
+    assert!(tests >= 40, "docs/known-attacks.md names {tests} tests");
+}
+
 #[test]
 fn links_in_the_docs_lead_somewhere() {
     for file in files(&root(), ".md") {

@@ -77,8 +77,9 @@ impl Supervisor {
     fn apply(&mut self, plan: Plan, replaced: &[RoleName], reply: Option<Sender<String>>) {
         self.generation += 1;
         let mut notes = Vec::new();
-        if plan.settings.hostname != self.plan.settings.hostname || plan.settings.users != self.plan.settings.users {
-            notes.push("hostname and users are in force everywhere only after a restart".into());
+        let restart = self.plan.settings.restart_needed(&plan.settings);
+        if !restart.is_empty() {
+            notes.push(format!("in force only after a restart: {}", restart.join(", ")));
         }
         self.plan = plan;
         report::change(&self.outlet, &self.plan);

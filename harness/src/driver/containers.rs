@@ -11,6 +11,7 @@ mod machine;
 mod names;
 mod net;
 mod owner;
+mod place;
 mod run;
 mod talk;
 

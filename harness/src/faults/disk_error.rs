@@ -9,6 +9,7 @@ use super::read_only::{data_volume, renew};
 use super::{Fault, word};
 use crate::record::MomentKind::{Fault as Struck, Heal as Healed};
 use crate::scenario::SKIPPED;
+use crate::volume::command;
 
 /// The file that takes the room on the disk in memory on which the volume's image lies.
 const FILLER: &str = ".filler";
@@ -23,6 +24,8 @@ pub const DISK_ERROR: Fault = Fault {
         let volume = data_volume(stage, &node)?;
         let disk = volume.parent().context("a volume lies somewhere")?.join("disk");
         anyhow::ensure!(disk.is_dir(), "{SKIPPED}the disk of {node} is out of reach here");
+        // What was written before must not fail, or it is the file system that breaks and not a sync.
+        command("sync", &["-f", &volume.display().to_string()])?;
         let path = disk.join(FILLER);
         let mut file = File::create(&path)?;
         let block = vec![b'x'; 4096];

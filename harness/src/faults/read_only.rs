@@ -1,4 +1,7 @@
-//! A volume goes read-only, as a file system does after an error of its disk: in the middle of whatever is written there.
+//! A volume goes read-only, as a file system does after an error of its disk.
+//!
+//! It strikes between two syncs: the node stands still for that moment. An ext4 of today answers a sync with success that is under way while
+//! its journal is aborted (seen on Linux 6.18), and what was synced so is gone. No program can tell, so none is blamed for it here.
 
 use std::path::PathBuf;
 
@@ -23,8 +26,15 @@ pub const READ_ONLY: Fault = Fault {
         command("mount", &["-o", "remount,errors=remount-ro", &at.display().to_string()])?;
         let device = device_at(&at)?;
         let switch = format!("/sys/fs/ext4/{}/trigger_fs_error", device.trim_start_matches("/dev/"));
-        std::fs::write(&switch, "harness")
-            .with_context(|| format!("{SKIPPED}this machine can't make a file system fail: {switch}"))?;
+        let server = stage.server(&node)?;
+        server.pause()?;
+        let struck = wait_until("every sync to return", PATIENCE, || server.processes().into_iter().all(stands_still));
+        let struck = struck.and_then(|()| {
+            std::fs::write(&switch, "harness")
+                .with_context(|| format!("{SKIPPED}this machine can't make a file system fail: {switch}"))
+        });
+        server.resume()?;
+        struck?;
         let probe = at.join(".probe");
         wait_until("a volume that takes nothing", PATIENCE, || std::fs::write(&probe, "x").is_err())?;
         stage.journal().enter(&node, "full");
@@ -37,6 +47,14 @@ pub const READ_ONLY: Fault = Fault {
         }))
     },
 };
+
+/// Whether every thread of a process is stopped; one that is within a call of the kernel is not, until that returns.
+fn stands_still(process: u32) -> bool {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{process}/task")) else { return true };
+    let stopped =
+        |stat: String| stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with(['T', 't', 'Z', 'X']));
+    threads.flatten().all(|thread| std::fs::read_to_string(thread.path().join("stat")).map_or(true, stopped))
+}
 
 /// Where the data volume of a node is mounted.
 pub(super) fn data_volume(stage: &Stage, node: &str) -> Result<PathBuf> {

@@ -75,7 +75,7 @@ fn nodes(stage: &Stage) -> Result<()> {
     stage.send("primary", SENDER, &["somebody@circle.example"])?;
     let told = only_message(stage, SENDER)?;
     ensure!(told.contains("Status: 5.4.6"), "the sender was told:\n{told}");
-    let hops = ["primary", "secondary"].iter().map(|name| Ok(stage.server(name)?.events()?)).collect::<Result<Vec<_>>>()?;
+    let hops = ["primary", "secondary"].iter().map(|name| stage.server(name)?.events()).collect::<Result<Vec<_>>>()?;
     let relayed = hops.iter().flatten().filter(|event| event.what == "relayed").count();
     ensure!((5..=13).contains(&relayed), "it was relayed {relayed} times");
     stage.held(format!("it was relayed {relayed} times, and returned"));

@@ -15,7 +15,7 @@ use crate::throttle::{Throttle, Turn};
 
 /// Logins that may wait for a hash to be checked, beyond those being checked. At 20 ms each this is within the patience of
 /// whoever asks; more are answered at once as a temporary failure.
-const WAITING: usize = 1024;
+pub(crate) const WAITING: usize = 1024;
 
 /// What the settings say.
 #[derive(Debug, Clone)]

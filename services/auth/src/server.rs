@@ -43,7 +43,11 @@ pub(crate) async fn serve(listener: UnixListener, judge: Arc<Judge>, users: User
 /// A process of another user gets no answer, or it could guess passwords where no listener's limits count.
 fn may_ask(stream: &UnixStream, users: &Users) -> bool {
     let own = rustix::process::geteuid().as_raw();
-    stream.peer_cred().is_ok_and(|peer| peer.uid() == own || peer.uid() == 0 || users.contains(&peer.uid()))
+    stream.peer_cred().is_ok_and(|peer| is_ours(peer.uid(), own, users))
+}
+
+fn is_ours(peer: u32, own: u32, users: &[u32]) -> bool {
+    peer == own || peer == 0 || users.contains(&peer)
 }
 
 async fn converse(stream: UnixStream, judge: Arc<Judge>) {
@@ -88,5 +92,26 @@ async fn answer(mut stream: OwnedWriteHalf, mut responses: mpsc::Receiver<Respon
         if stream.write_all(&octets).await.is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_users_may_ask() {
+        for (peer, ours) in [(2503, true), (2501, true), (0, true), (2500, false), (1000, false), (u32::MAX, false)] {
+            assert_eq!(is_ours(peer, 2503, &[2501, 2502]), ours, "{peer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_kernel_says_who_asks() {
+        let (asking, asked) = UnixStream::pair().unwrap();
+        let nobody_else: Users = Arc::new([]);
+        assert!(may_ask(&asked, &nobody_else));
+        assert_eq!(asked.peer_cred().unwrap().uid(), rustix::process::geteuid().as_raw());
+        drop(asking);
     }
 }

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
-use crate::judge::{Judge, Rules};
+use crate::judge::{Judge, Rules, WAITING};
 use crate::server::serve;
 
 /// Cheap, yet hundreds of times as much as an answer from memory.
@@ -166,6 +166,26 @@ async fn an_unknown_name_costs_what_a_wrong_password_costs() {
     let fastest = times.map(|times| times.into_iter().min().unwrap());
     let ratio = fastest[0].as_secs_f64() / fastest[1].as_secs_f64();
     assert!((0.33..3.0).contains(&ratio), "{fastest:?}: without a hash it would be a hundredth");
+}
+
+#[tokio::test]
+async fn logins_beyond_the_queue_are_a_temporary_failure() {
+    const BEYOND: usize = 50;
+    let fixture = Fixture::new();
+    let quick = Register::open(&fixture.dir.path().join("state")).with_cost(Cost { memory: 256, passes: 1 });
+    quick.add(account("quick@example.kr", true, true), "secret").unwrap();
+    let judge = fixture.judge(Rules { exempt: vec!["0.0.0.0/0".parse().unwrap()], ..rules() });
+    let mut logins = tokio::task::JoinSet::new();
+    // Two are checked, so many wait; each with a password of its own, so that none is remembered.
+    for number in 0..2 + WAITING + BEYOND {
+        let Login { user, password, service, address } = login("quick", &format!("wrong{number}"));
+        let request = lib_net::auth::Request { id: 1, user, password, service, address };
+        logins.spawn(judge.clone().judge(request));
+    }
+    let verdicts = logins.join_all().await;
+    let turned_away = verdicts.iter().filter(|verdict| **verdict == Verdict::Unavailable).count();
+    assert!((1..=BEYOND).contains(&turned_away), "{turned_away}");
+    assert!(verdicts.iter().all(|verdict| matches!(verdict, Verdict::Unavailable | Verdict::Refused)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -51,7 +51,7 @@ impl Attempt<'_> {
     }
 
     /// The parent's envelope with these recipients. What the sender wants to be told goes with a single member; of several, the alias has
-    /// told it all there is (RFC 3461 §5.2.7.1).
+    /// told it all there is (RFC 3461 §5.2.7.2, §5.2.7.3).
     fn child_envelope(&self, from: usize, targets: &[(usize, Address)]) -> Envelope {
         let parent = self.claim.envelope();
         let recipients = self.claim.recipients();

@@ -1,5 +1,6 @@
 //! What stands around a message: who sent it, who is to have it, where it came from.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
@@ -74,6 +75,21 @@ impl Recipient {
     /// A recipient without DSN parameters.
     pub fn new(address: Address) -> Self {
         Recipient { address, notify: Notify::Default, orcpt: None }
+    }
+
+    /// ORCPT= in ASCII: a character beyond it becomes `\x{…}`, which means the same in an address of type utf-8 (RFC 6533 §3).
+    pub fn ascii_orcpt(&self) -> Option<String> {
+        let orcpt = self.orcpt.as_ref()?;
+        let mut text = String::with_capacity(orcpt.len());
+        for c in orcpt.chars() {
+            if c.is_ascii() {
+                text.push(c);
+            } else {
+                // Writing into memory does not fail.
+                let _ = write!(text, "\\x{{{:X}}}", u32::from(c));
+            }
+        }
+        Some(text)
     }
 }
 

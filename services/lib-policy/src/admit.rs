@@ -4,7 +4,7 @@
 //! hides its clients, it gives no right. Nothing that stands in the message or in HELO gives one.
 
 use ipnet::IpNet;
-use lib_mail::{Address, Enhanced, Peer, ReversePath, Status, Timestamp, Trust};
+use lib_mail::{Address, Domain, Enhanced, Peer, ReversePath, Status, Timestamp, Trust};
 
 use crate::route::{Expansion, Facts, Route, expand, route_with_trail};
 use crate::{Trail, Verdict};
@@ -126,6 +126,11 @@ fn recipient_answer(client: &Client<'_>, recipient: &Address, route: &Route, tra
         return (530, Enhanced::new(5, 7, 0), "Authentication required");
     }
     match route {
+        // RFC 6409 §4.2. A name without a dot is of no use beyond this host, and mostly half of what was meant.
+        Route::Relay if client.door == Door::Submission && is_incomplete(&recipient.domain()) => {
+            trail.note("recipient", || "the domain has no dot".into());
+            (554, Enhanced::new(5, 1, 2), "The domain must be complete, such as example.net")
+        }
         Route::Mailbox(_) | Route::Forward(_) => OK,
         Route::List(_) | Route::File(_) | Route::Pipe(_) => {
             (550, Enhanced::new(5, 3, 3), "Lists, files and programs are not supported as recipients")
@@ -155,6 +160,10 @@ fn may_relay(client: &Client<'_>, trail: &mut Trail) -> bool {
         None => format!("none has {}", client.peer.address().ip()),
     });
     network.is_some()
+}
+
+fn is_incomplete(domain: &Domain) -> bool {
+    domain.literal().is_none() && !domain.key().contains('.')
 }
 
 fn names_another_host(recipient: &Address) -> bool {

@@ -5,7 +5,7 @@ use lib_mail::Domain;
 
 use crate::document::declarations;
 use crate::read::Reader;
-use crate::{Declaration, ListenerRole, ListenerTls, Reload, Settings, Shape};
+use crate::{Declaration, Extension, ListenerRole, ListenerTls, Reload, Settings, Shape};
 
 impl Settings {
     /// The domain of a name that is written without one.
@@ -41,6 +41,9 @@ impl Settings {
         if self.queue.warn_after >= self.queue.return_after {
             refuse(reader, "queue.warn_after", "is not before queue.return_after: nobody would be warned");
         }
+        if self.smtp.offers(Extension::Smtputf8) && !self.smtp.offers(Extension::EightBitMime) {
+            refuse(reader, "smtp.extensions", "has smtputf8 without 8bitmime, which belongs to it (RFC 6531 §3.1)");
+        }
         if self.queue.retry.is_empty() {
             refuse(reader, "queue.retry", "is empty; it needs at least one duration, such as 30m");
         }
@@ -60,9 +63,12 @@ impl Settings {
     fn check_hostname(&self, reader: &mut Reader<'_>) {
         let name = self.hostname.as_str();
         let what = if self.hostname.literal().is_some() {
-            "is a name, not an address"
+            "is a name, not an address".to_owned()
+        } else if !name.is_ascii() {
+            // RFC 6531 §3.7.1: greetings and EHLO come before anybody can say that it knows other letters.
+            format!("goes to hosts that know no such letters; write {}", self.hostname.key())
         } else if !name.contains('.') || name.to_ascii_lowercase().starts_with("localhost.") {
-            "is not the full name of this host, such as mail.example.net"
+            "is not the full name of this host, such as mail.example.net".to_owned()
         } else {
             return;
         };

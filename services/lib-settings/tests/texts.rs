@@ -165,6 +165,14 @@ fn one_problem_each() {
         ),
         ("hostname = '[192.0.2.1]'", "bongsu.toml:1: hostname = [192.0.2.1] is a name, not an address"),
         (
+            "hostname = 'mail.한글.example'",
+            "bongsu.toml:1: hostname = mail.한글.example goes to hosts that know no such letters; write mail.xn--bj0bj06e.example",
+        ),
+        (
+            "hostname = 'a.example'\n[smtp]\nextensions = ['smtputf8', 'pipelining']",
+            "bongsu.toml:3: smtp.extensions has smtputf8 without 8bitmime, which belongs to it (RFC 6531 §3.1)",
+        ),
+        (
             "hostname = 'a.example'\nprofile = 'ofice'",
             "bongsu.toml:2: profile = ofice: `ofice` is none of office, classic; the nearest is `office`",
         ),
@@ -275,8 +283,8 @@ fn what_only_a_restart_puts_into_force() {
         ("", &[][..]),
         ("[smtp]\nhop_limit = 30\n", &[]),
         ("[relay]\nconcurrency = 3\nport = 26\n", &["relay.concurrency"]),
-        ("profile = 'classic'\n[users]\nqueue = 5\n", &["profile", "users.queue"]),
-        ("[[listen]]\nname = 'a'\nport = 1\nrole = 'mx'\n", &["listen"]),
+        ("profile = 'classic'\n[users]\nqueue = 5\n", &["users.queue"]),
+        ("[[listen]]\nname = 'a'\nport = 1\nrole = 'mx'\n", &[]),
     ] {
         assert_eq!(old.restart_needed(&loaded(&format!("{HOST}{more}"))), expected, "{more}");
     }

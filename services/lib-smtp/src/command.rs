@@ -110,7 +110,7 @@ pub enum Problem {
     Sender,
     /// The forward-path is none.
     Recipient,
-    /// An address beyond ASCII without SMTPUTF8.
+    /// A sender beyond ASCII without SMTPUTF8.
     NeedsUtf8,
     /// A parameter that is known but of the wrong form, or stands twice.
     Parameter,
@@ -152,8 +152,8 @@ impl Command {
             b"QUIT" => plain(Command::Quit, argument),
             b"NOOP" => Ok(Command::Noop),
             b"HELP" => Ok(Command::Help),
-            b"VRFY" => Ok(Command::Vrfy(some(argument, "VRFY and a user")?)),
-            b"EXPN" => Ok(Command::Expn(some(argument, "EXPN and a list")?)),
+            b"VRFY" => Ok(Command::Vrfy(some(without_utf8(argument), "VRFY and a user")?)),
+            b"EXPN" => Ok(Command::Expn(some(without_utf8(argument), "EXPN and a list")?)),
             b"STARTTLS" => plain(Command::StartTls, argument),
             b"AUTH" => auth(argument),
             b"ETRN" => etrn(argument),
@@ -169,6 +169,16 @@ fn plain(command: Command, argument: &str) -> Result<Command, Problem> {
 
 fn some(argument: &str, expected: &'static str) -> Result<String, Problem> {
     if argument.is_empty() { Err(Problem::Argument(expected)) } else { Ok(argument.to_owned()) }
+}
+
+/// SMTPUTF8 behind the argument of VRFY or EXPN allows UTF-8 in the reply (RFC 6531 §3.7.4.2), which none of ours holds.
+fn without_utf8(mut argument: &str) -> &str {
+    while let Some((rest, last)) = argument.rsplit_once(' ')
+        && last.eq_ignore_ascii_case("SMTPUTF8")
+    {
+        argument = rest.trim_end_matches(' ');
+    }
+    argument
 }
 
 fn word(argument: &str, expected: &'static str) -> Result<String, Problem> {

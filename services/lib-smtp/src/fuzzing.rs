@@ -193,6 +193,9 @@ impl Bench {
             }
             Ask::Auth(_) => Input::Answer(status(535, 7, 8, "The credentials are not valid")),
             Ask::Vrfy(_) => Input::Answer(status(252, 5, 2, "Not told; send, and see")),
+            Ask::Expn(list) if list == "staff" => {
+                Input::Members(vec!["<minji@example.org>".into(), "<chulsoo@example.org>".into()])
+            }
             Ask::Expn(_) => Input::Answer(status(550, 1, 1, "No such list")),
             Ask::Etrn { domain: asked, .. } if asked.is_within(&domain("relay.example")) => Input::Answer(self.start_queue()),
             Ask::Etrn { .. } => Input::Answer(status(459, 7, 1, "No queue for this domain")),

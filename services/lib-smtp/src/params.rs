@@ -6,7 +6,7 @@ use crate::command::{Mail, Problem, Rcpt};
 
 /// Octets of ENVID= (RFC 3461 §4.4) and of ORCPT= (§4.2).
 const MAX_ENVID: usize = 100;
-const MAX_ORCPT: usize = 500;
+pub(crate) const MAX_ORCPT: usize = 500;
 /// Digits of SIZE= (RFC 1870 §4).
 const MAX_SIZE_DIGITS: usize = 20;
 

@@ -7,8 +7,8 @@ use lib_policy::{Client, Expansion, HeaderScan, Route, Trail, admit_recipient, a
 use lib_smtp::server::Mail;
 use lib_spool::{Error, Space};
 
-/// Octets of a reply that lists members; a longer list is not shown.
-const MAX_LISTED: usize = 400;
+/// Members that a reply lists, one a line; a longer list is not shown.
+const MAX_LISTED: usize = 30;
 
 /// The answer to MAIL.
 pub(crate) fn mail(client: &Client<'_>, mail: &Mail, maps: &Maps, default_domain: &Domain, now: Timestamp) -> Status {
@@ -68,6 +68,7 @@ pub(crate) fn is_for_deliver(to: &Address, maps: &Maps, default_domain: &Domain)
 pub(crate) fn vrfy(user: &str, maps: &Maps, default_domain: &Domain, now: Timestamp) -> Status {
     let Some(address) = named(user, default_domain) else { return cannot_verify(now) };
     match route(&address, &maps.facts(default_domain)) {
+        Route::Mailbox(_) | Route::Forward(_) if !address.is_ascii() => cannot_show(now),
         Route::Mailbox(_) | Route::Forward(_) => Status::local(250, Enhanced::new(2, 1, 5), format!("<{address}>"), now),
         Route::Unknown if maps.accounts.is_some() => Status::local(550, Enhanced::new(5, 1, 1), "No such user here", now),
         _ => cannot_verify(now),
@@ -78,11 +79,16 @@ fn cannot_verify(now: Timestamp) -> Status {
     Status::local(252, Enhanced::new(2, 5, 2), "Cannot verify the user, but will take mail and try", now)
 }
 
-/// The answer to EXPN, which the session asks only where it may be answered.
-pub(crate) fn expn(list: &str, maps: &Maps, default_domain: &Domain, now: Timestamp) -> Status {
+/// RFC 6531 §3.7.4.2: a reply of ours is ASCII.
+fn cannot_show(now: Timestamp) -> Status {
+    Status::local(252, Enhanced::new(2, 6, 8), "The answer holds addresses beyond ASCII and cannot be shown", now)
+}
+
+/// The answer to EXPN, which the session asks only where it may be answered: the members, or why they are not told.
+pub(crate) fn expn(list: &str, maps: &Maps, default_domain: &Domain, now: Timestamp) -> Result<Vec<String>, Status> {
     let none = || Status::local(550, Enhanced::new(5, 1, 1), "No such list here", now);
     let Some(address) = named(list, default_domain).filter(|address| maps.is_local(&address.domain(), default_domain)) else {
-        return none();
+        return Err(none());
     };
     let facts = maps.facts(default_domain);
     let members = match expand(&address, &facts) {
@@ -90,13 +96,16 @@ pub(crate) fn expn(list: &str, maps: &Maps, default_domain: &Domain, now: Timest
         Expansion::Loop(_) | Expansion::TooMany => Vec::new(),
     };
     if members.is_empty() || members.iter().all(|member| member.route == Route::Unknown) {
-        return none();
+        return Err(none());
     }
-    let listed = members.iter().map(|member| format!("<{}>", member.address)).collect::<Vec<_>>().join(" ");
-    if listed.len() > MAX_LISTED {
-        return Status::local(252, Enhanced::new(2, 5, 2), format!("{} members, too many to show", members.len()), now);
+    if members.len() > MAX_LISTED {
+        let text = format!("{} members, too many to show", members.len());
+        return Err(Status::local(252, Enhanced::new(2, 5, 2), text, now));
     }
-    Status::local(250, Enhanced::new(2, 1, 5), listed, now)
+    if members.iter().any(|member| !member.address.is_ascii()) {
+        return Err(cannot_show(now));
+    }
+    Ok(members.iter().map(|member| format!("<{}>", member.address)).collect())
 }
 
 /// `minji`, `minji@example.net`, `<minji@example.net>`.

@@ -112,7 +112,13 @@ impl Dialogue {
                 status
             }
             Ask::Vrfy(user) => answers::vrfy(&user, &maps, domain, now),
-            Ask::Expn(list) => answers::expn(&list, &maps, domain, now),
+            Ask::Expn(list) => match answers::expn(&list, &maps, domain, now) {
+                Ok(members) => {
+                    self.session.handle(Input::Members(members));
+                    return Next::Again;
+                }
+                Err(status) => status,
+            },
             // With `@` or without, the run is for all below the entry of relay-domains.
             Ask::Etrn { domain, .. } => {
                 let (status, run) = self.shared.runs.ask(&domain, &maps.relay, self.rules.settings.smtp.etrn_interval, now);

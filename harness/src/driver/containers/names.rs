@@ -12,9 +12,9 @@ use crate::dns::{Control, Mood};
 use crate::driver::Names;
 use crate::driver::processes::host;
 use crate::node::PATIENCE;
+use crate::system;
 use crate::topology::Topology;
 use crate::wait::wait_for;
-use crate::{sweep, system};
 
 /// The port on which it takes commands.
 const CONTROL: u16 = 5300;
@@ -23,16 +23,12 @@ const CONTROL: u16 = 5300;
 pub(super) struct NameServer {
     control: Mutex<Control>,
     machine: Machine,
-    dir: tempfile::TempDir,
 }
 
 impl NameServer {
     /// Starts it with the topology's zones, and waits until it takes commands.
     pub(super) fn start(run: &Arc<Run>, topology: &Topology) -> Result<NameServer> {
-        let dir = tempfile::Builder::new().prefix("bongsu-names-").tempdir()?;
-        sweep::note(&format!("directory {}", dir.path().display()));
-        let zone = dir.path().join("zone");
-        std::fs::create_dir(&zone)?;
+        let zone = run.dir("zone")?;
         std::fs::write(zone.join("zone"), system::zone(topology, &|index| run.node(index).into())?)?;
         let control = format!("0.0.0.0:{CONTROL}");
         let mut spec = run.part("names", &["dns", "--listen", "0.0.0.0:53", "--zone", "/zone/zone", "--control", &control])?;
@@ -44,7 +40,7 @@ impl NameServer {
         machine.start()?;
         let control = wait_for("the name server", PATIENCE, || Ok(Some(connect(at)?)))
             .with_context(|| machine.log().tail("names", 20))?;
-        Ok(NameServer { control: Mutex::new(control), machine, dir })
+        Ok(NameServer { control: Mutex::new(control), machine })
     }
 
     /// Sends one command.
@@ -59,12 +55,6 @@ fn connect(at: SocketAddr) -> Result<Control> {
     let mut control = Control::connect(at)?;
     control.asked("ready.example", "A")?;
     Ok(control)
-}
-
-impl Drop for NameServer {
-    fn drop(&mut self) {
-        sweep::forget(&format!("directory {}", self.dir.path().display()));
-    }
 }
 
 impl Names for NameServer {

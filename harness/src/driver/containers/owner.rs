@@ -24,17 +24,23 @@ const OWNER: &str = "bongsu-harness.owner";
 
 /// The labels of everything that the run `name` of this process makes.
 pub(super) fn labels(name: &str) -> HashMap<String, String> {
+    HashMap::from([(RUN.to_owned(), name.to_owned()), (OWNER.to_owned(), owner())])
+}
+
+/// This process: its number, the moment of its birth, the number's name space.
+pub(super) fn owner() -> String {
     let pid = std::process::id();
-    let owner = format!("{pid} {} {}", birth(pid).unwrap_or(0), name_space());
-    HashMap::from([(RUN.to_owned(), name.to_owned()), (OWNER.to_owned(), owner)])
+    format!("{pid} {} {}", birth(pid).unwrap_or(0), name_space())
 }
 
+/// The number of the name space of process numbers; empty where it can't be told.
 fn name_space() -> String {
-    std::fs::read_link("/proc/self/ns/pid").map(|link| link.display().to_string()).unwrap_or_default()
+    let link = std::fs::read_link("/proc/self/ns/pid").map(|link| link.display().to_string()).unwrap_or_default();
+    link.chars().filter(char::is_ascii_digit).collect()
 }
 
-/// Whether the process that the label names has ended. Of one in another name space nothing is known: it counts as alive.
-fn ended(owner: &str) -> bool {
+/// Whether the process that an owner's text names has ended. Of one in another name space nothing is known: it counts as alive.
+pub(super) fn ended(owner: &str) -> bool {
     let mut words = owner.split(' ');
     let (Some(pid), Some(born), Some(space)) = (words.next(), words.next(), words.next()) else { return false };
     let born_now = pid.parse().ok().and_then(birth);
@@ -94,6 +100,12 @@ fn found(engine: &Engine, label: &str, which: &dyn Fn(&HashMap<String, String>) 
     })
 }
 
+/// Removes all containers of a run at once; its network stays.
+pub(super) fn end_containers(name: &str) -> Result<()> {
+    let all = found(engine()?, &format!("{RUN}={name}"), &|_| true)?;
+    remove(engine()?, &Found { networks: Vec::new(), ..all })
+}
+
 /// Containers first, all at once: a network that is in use stays.
 fn remove(engine: &Engine, found: &Found) -> Result<()> {
     let removed: Vec<Result<()>> = std::thread::scope(|scope| {
@@ -130,7 +142,7 @@ mod tests {
         child.wait().unwrap();
         assert!(ended(&format!("{number} 1 {}", name_space())));
         assert!(ended(&format!("{} 1 {}", std::process::id(), name_space())), "another process had this number");
-        assert!(!ended(&format!("{number} 1 pid:[1]")), "a process of another name space");
+        assert!(!ended(&format!("{number} 1 1")), "a process of another name space");
         assert!(!ended("x"));
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use anyhow::Context;
@@ -9,6 +11,7 @@ use testcontainers::bollard::models::{Ipam, IpamConfig, NetworkCreateRequest};
 
 use super::engine::{Engine, engine, status};
 use super::machine::{Machine, Spec};
+use super::place::Place;
 use super::{image, owner};
 use crate::Result;
 use crate::driver::processes::{Addresses, host};
@@ -24,6 +27,8 @@ pub(crate) struct Run {
     /// The first three octets of the network.
     prefix: [u8; 3],
     addresses: Addresses,
+    place: Place,
+    ended: AtomicBool,
     members: Mutex<HashMap<String, Weak<Machine>>>,
 }
 
@@ -32,13 +37,17 @@ impl Run {
     pub(super) fn begin() -> Result<Run> {
         let engine = engine()?;
         owner::sweep_dead(engine)?;
+        let place = Place::make()?;
         for _ in 0..DRAWS {
             let addresses = Addresses::draw()?;
             let [_, b, c] = addresses.network();
             let (name, prefix) = (format!("bongsu-harness-{b}-{c}"), [198, 18 + b % 2, c]);
             sweep::note(&format!("label {name}"));
             match make_network(engine, &name, prefix) {
-                Ok(network) => return Ok(Run { name, network, prefix, addresses, members: Mutex::default() }),
+                Ok(network) => {
+                    let (ended, members) = (AtomicBool::new(false), Mutex::default());
+                    return Ok(Run { name, network, prefix, addresses, place, ended, members });
+                }
                 // 403: the addresses overlap with another network's; 409: the name is another's.
                 Err(error) if matches!(status(&error), Some(403 | 409)) => sweep::forget(&format!("label {name}")),
                 Err(error) => return Err(error),
@@ -92,6 +101,19 @@ impl Run {
 
     fn spec(&self, name: &str, image: String) -> Spec {
         Spec { name: format!("{}-{name}", self.name), image, labels: owner::labels(&self.name), ..Spec::default() }
+    }
+
+    /// A directory of this machine for one part of the run, which is made. It goes with the run.
+    pub(crate) fn dir(&self, name: &str) -> Result<PathBuf> {
+        self.place.below(name)
+    }
+
+    /// Kills and removes all containers at once, when the first of them is done with: one after the other they would take long.
+    pub(crate) fn end(&self) {
+        if !self.ended.swap(true, Ordering::Relaxed) {
+            // What stays is removed one by one.
+            let _ = owner::end_containers(&self.name);
+        }
     }
 
     /// The network's name.

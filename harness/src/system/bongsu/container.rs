@@ -20,7 +20,6 @@ use crate::ledger::Found;
 use crate::node::{PATIENCE, binary};
 use crate::server::{Copy, Counts, Event, Port, Server};
 use crate::smtp::Smtp;
-use crate::sweep;
 use crate::topology::{NodePlan, Topology};
 use crate::volume::{Disk, Mounted};
 use crate::wait::{wait_for, wait_until};
@@ -40,24 +39,23 @@ pub struct Contained {
     index: usize,
     started: AtomicBool,
     paused: Mutex<Vec<(String, u32)>>,
-    // In this order: what uses the volumes, the volumes (the inner first), the directory that they are in.
+    // In this order: what uses the volumes, the volumes (the inner first), the run with the directory that they are in.
     machine: Arc<Machine>,
-    run: Arc<Run>,
     _volumes: Vec<Mounted>,
     _disk: Option<Disk>,
-    dir: tempfile::TempDir,
+    run: Arc<Run>,
+    dir: PathBuf,
 }
 
 impl Contained {
     /// Makes directory, volumes, settings, accounts and the container; starts nothing.
     pub(crate) fn make(topology: &Topology, plan: &NodePlan, index: usize, run: &Arc<Run>) -> Result<Contained> {
-        let dir = tempfile::Builder::new().prefix(&format!("bongsu-{}-", plan.name)).tempdir()?;
-        sweep::note(&format!("directory {}", dir.path().display()));
+        let dir = run.dir(&plan.name)?;
         let node = planned(topology, plan, &[SCENARIO, &format!("relay.nameservers = [\"{}:53\"]\n", run.names())]);
-        let (config, data) = (dir.path().join("etc"), dir.path().join("data"));
+        let (config, data) = (dir.join("etc"), dir.join("data"));
         node.write(&config, &node.heads())?;
         set_first_clock(plan, &config)?;
-        let (volumes, disk) = volumes(plan, dir.path())?;
+        let (volumes, disk) = volumes(plan, &dir)?;
         std::fs::create_dir_all(&data)?;
         let mut spec = run.bongsu(&plan.name, &binary()?)?;
         spec.binds = vec![format!("{}:/etc/bongsu:ro", config.display()), format!("{}:/var/lib/bongsu", data.display())];
@@ -88,7 +86,7 @@ impl Contained {
     }
 
     fn data_dir(&self) -> PathBuf {
-        self.dir.path().join("data")
+        self.dir.join("data")
     }
 
     /// Every role and its process, by the numbers of the container.
@@ -134,7 +132,7 @@ fn own(data: &Path) -> Result<()> {
 
 impl Drop for Contained {
     fn drop(&mut self) {
-        sweep::forget(&format!("directory {}", self.dir.path().display()));
+        self.run.end();
     }
 }
 
@@ -246,7 +244,7 @@ impl Server for Contained {
     }
 
     fn configure(&self, file: &str, text: &str) -> Result<()> {
-        replace(&self.dir.path().join("etc").join(file), text)
+        replace(&self.dir.join("etc").join(file), text)
     }
 
     fn reload(&self) -> Result<()> {

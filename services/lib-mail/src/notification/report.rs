@@ -24,8 +24,10 @@ pub(super) fn fields(told: &Notification<'_>) -> String {
 }
 
 fn one(out: &mut String, told: &Notification<'_>, recipient: &Recipient, status: &Status) {
-    if let Some((kind, address)) = recipient.orcpt.as_ref().and_then(|orcpt| orcpt.split_once(';')) {
-        field(out, "Original-Recipient", &format!("{kind}; {}", from_xtext(address)));
+    if let Some((kind, address)) = recipient.ascii_orcpt().as_ref().and_then(|orcpt| orcpt.split_once(';')) {
+        // An address of type utf-8 is no xtext: its `\x{…}` stand in this field, too (RFC 6533 §3).
+        let address = if kind.eq_ignore_ascii_case("utf-8") { address.to_owned() } else { from_xtext(address) };
+        field(out, "Original-Recipient", &format!("{kind}; {address}"));
     }
     field(out, "Final-Recipient", &typed(&recipient.address));
     field(out, "Action", told.kind.as_str());

@@ -171,6 +171,12 @@ fn addresses_that_are_not_ascii_go_in_seven_bits() {
     let report = text(&report);
     assert!(report.contains("Final-Recipient: utf-8; a\\x{2B}b\\x{BBFC}@\\x{BA54}\\x{C77C}.example"), "{report}");
     assert!(report.contains("Original-Recipient: rfc822; x+y@example.kr"), "{report}");
+    for orcpt in ["utf-8;민지\\x{2B}x@example.kr", "UTF-8;\\x{BBFC}\\x{C9C0}\\x{2B}x@example.kr"] {
+        case.recipients[0].0.orcpt = Some(orcpt.into());
+        let [_, report, _] = check(&case.message(), case.sender);
+        let report = text(&report).to_lowercase();
+        assert!(report.contains("original-recipient: utf-8; \\x{bbfc}\\x{c9c0}\\x{2b}x@example.kr"), "{report}");
+    }
 }
 
 #[test]

@@ -87,6 +87,10 @@ fn who_reaches_everybody() {
     let account = client(Door::Submission, "198.51.100.1:1", Some("minji@example.net"));
     assert_eq!(rcpt(&account, "a%b@behind.example"), "250 2.1.5");
     assert_eq!(rcpt(&account, "ghost@example.net"), "550 5.1.1");
+    assert_eq!(rcpt(&account, "victim@[192.0.2.1]"), "250 2.1.5");
+    // Half a domain is told at once at a submission port, and by the look-up in DNS to a network that relays.
+    assert_eq!(rcpt(&account, "victim@elsewhere"), "554 5.1.2");
+    assert_eq!(rcpt(&with(Door::Mx, "192.0.2.7:1", None), "victim@elsewhere"), "250 2.1.5");
 }
 
 /// R1.12: who may send as whom.

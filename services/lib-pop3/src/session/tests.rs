@@ -210,6 +210,9 @@ fn long_and_endless_lines() {
     let mut bench = Bench::new(rules(), Mailbox::default());
     let long = format!("USER {}\r\n", "x".repeat(MAX_COMMAND));
     assert_eq!(bench.say(&long), format!("-ERR The line is longer than {MAX_COMMAND} octets\r\n"));
+    bench.say("AUTH PLAIN\r\n");
+    let long = format!("{}\r\n", "A".repeat(MAX_SASL));
+    assert_eq!(bench.say(&long), format!("-ERR The line is longer than {MAX_SASL} octets\r\n"));
     assert_eq!(bench.say("USER minji\r\n"), "+OK Now the password\r\n");
     for _ in 0..=MAX_SKIPPED / 1000 {
         bench.say(&"y".repeat(1000));

@@ -83,16 +83,16 @@ group! {
     /// One address and port that the server listens on.
     pub struct Listener {
         /// Its name in status and log; each listener has its own.
-        name: String { office: "", example: "mx", reload: Reload::Restart, id: "R1.13", }
+        name: String { office: "", example: "mx", id: "R1.13", }
         /// The address to listen on; `::` means all IPv6 and IPv4 addresses.
-        address: IpAddr { office: "::", origin: "sendmail DaemonPortOptions Addr", reload: Reload::Restart, id: "R1.13", }
+        address: IpAddr { office: "::", origin: "sendmail DaemonPortOptions Addr", id: "R1.13", }
         /// The port.
-        port: u16 { office: "", least: "1", example: "25", origin: "sendmail DaemonPortOptions Port", reload: Reload::Restart, id: "R1.13", }
+        port: u16 { office: "", least: "1", example: "25", origin: "sendmail DaemonPortOptions Port", id: "R1.13", }
         /// What it is for. A client's rights depend on it: only `mx` takes mail for our domains from strangers, and only
         /// `submission` and `submissions` let our users send after AUTH.
-        role: ListenerRole { office: "", example: "mx", reload: Reload::Restart, id: "R1.13", }
+        role: ListenerRole { office: "", example: "mx", id: "R1.13", }
         /// When TLS begins: never, after STARTTLS (POP3: STLS), or with the first octet.
-        tls: ListenerTls { office: "starttls", reload: Reload::Restart, id: "R1.13", }
+        tls: ListenerTls { office: "starttls", id: "R1.13", }
     }
 }
 
@@ -100,7 +100,7 @@ group! {
     /// All settings of a node.
     pub struct Settings {
         /// Which defaults hold: `office` for today's Internet, `classic` for the numbers that courses teach.
-        profile: Profile { office: "office", reload: Reload::Restart, id: "R1", }
+        profile: Profile { office: "office", id: "R1", }
         /// The full name of this host, as it stands in its A and PTR records: it goes into greetings, EHLO and Received fields.
         /// It has no default, because a wrong one makes other servers refuse our mail.
         hostname: Domain { office: "", example: "mail.example.net", origin: "sendmail j macro", reload: Reload::Restart, id: "R1.6", }
@@ -117,7 +117,6 @@ group! {
                 r#"{ name = "submissions", port = 465, role = "submissions", tls = "implicit" }, "#,
                 r#"{ name = "pop3", port = 110, role = "pop3" }, { name = "pop3s", port = 995, role = "pop3s", tls = "implicit" }]"#,
             ),
-            reload: Reload::Restart,
             origin: "sendmail DaemonPortOptions",
             id: "R1.13",
         }

@@ -22,7 +22,7 @@ group! {
         plaintext_login: Plaintext { office: "loopback", classic: Some("always"), origin: "qpopper, in.pop3d", id: "R5.1", }
         /// The greeting behind +OK; `$host` is the host name.
         greeting: String { office: "$host POP3", id: "R1.6", }
-        /// How long a client may be silent. RFC 1939 asks for at least ten minutes.
+        /// How long a client may be silent. RFC 1939 asks for at least ten minutes. Before the login it is three minutes at most.
         idle_timeout: Duration { office: "10m", least: "1s", most: "2h", origin: "qpopper timeout", id: "R5.3", }
         /// How long a session may last in all.
         session_timeout: Duration { office: "4h", least: "10s", most: "24h", id: "R5.3", }
@@ -32,7 +32,7 @@ group! {
         max_sessions_per_address: u32 { office: "20", most: "100000", origin: "xinetd per_source", id: "R5.3", }
         /// New connections from one address (IPv6: one /64) in a time; a count of 0 means no limit.
         connection_rate_per_address: Rate { office: "200/60s", classic: Some("40/60s"), origin: "inetd 40 in 60 s", id: "R5.3", }
-        /// After so many errors, wrong passwords among them, a session is closed.
+        /// After so many bad commands, or so many failed logins, a session is closed.
         error_limit: u32 { office: "10", least: "1", most: "1000", id: "R5.3", }
     }
 }

@@ -3,6 +3,7 @@
 use lib_mail::{Address, Notify, Recipient, Return};
 
 use super::{Capabilities, Transaction};
+use crate::params::MAX_ORCPT;
 
 /// Whether the sender or the content, and so the whole message, needs SMTPUTF8.
 pub(super) fn needs_utf8(transaction: &Transaction) -> bool {
@@ -33,7 +34,7 @@ pub(super) fn mail(transaction: &Transaction, offered: &Capabilities) -> String 
             Some(Return::Headers) => line.push_str(" RET=HDRS"),
             None => {}
         }
-        parameter(&mut line, "ENVID", transaction.envid.as_deref(), false);
+        parameter(&mut line, "ENVID", transaction.envid.as_deref());
     }
     line.push_str("\r\n");
     line
@@ -43,17 +44,18 @@ pub(super) fn mail(transaction: &Transaction, offered: &Capabilities) -> String 
 pub(super) fn rcpt(recipient: &Recipient, offered: &Capabilities) -> String {
     let mut line = format!("RCPT TO:<{}>", path(&recipient.address, offered).unwrap_or_default());
     if offered.dsn {
-        parameter(&mut line, "NOTIFY", notify(recipient.notify).as_deref(), false);
-        parameter(&mut line, "ORCPT", recipient.orcpt.as_deref(), offered.utf8);
+        parameter(&mut line, "NOTIFY", notify(recipient.notify).as_deref());
+        // In ASCII it is right with SMTPUTF8 and without.
+        let orcpt = recipient.ascii_orcpt().filter(|orcpt| orcpt.len() <= MAX_ORCPT);
+        parameter(&mut line, "ORCPT", orcpt.as_deref());
     }
     line.push_str("\r\n");
     line
 }
 
 /// Adds a parameter, unless its value is nothing that can stand in a command line.
-fn parameter(line: &mut String, name: &str, value: Option<&str>, utf8: bool) {
-    let fits = |c: char| c.is_ascii_graphic() || (utf8 && !c.is_ascii() && !c.is_control() && !c.is_whitespace());
-    if let Some(value) = value.filter(|value| !value.is_empty() && value.chars().all(fits)) {
+fn parameter(line: &mut String, name: &str, value: Option<&str>) {
+    if let Some(value) = value.filter(|value| !value.is_empty() && value.bytes().all(|b| b.is_ascii_graphic())) {
         line.push_str(&format!(" {name}={value}"));
     }
 }

@@ -56,7 +56,10 @@ fn commands() {
         ("NOOP x y", Command::Noop),
         ("QUIT", Command::Quit),
         ("VRFY 민지 Kim", Command::Vrfy("민지 Kim".into())),
+        ("VRFY minji smtputf8", Command::Vrfy("minji".into())),
+        ("VRFY SMTPUTF8", Command::Vrfy("SMTPUTF8".into())),
         ("EXPN staff", Command::Expn("staff".into())),
+        ("EXPN staff  SMTPUTF8 SMTPUTF8", Command::Expn("staff".into())),
         ("HELP", Command::Help),
         ("HELP MAIL", Command::Help),
         ("STARTTLS", Command::StartTls),
@@ -153,6 +156,7 @@ fn verbs() -> impl Strategy<Value = String> {
         Just("AUTH "),
         Just("ETRN "),
         Just("VRFY "),
+        Just("VRFY a SMTPUTF8 "),
         Just("EXPN "),
     ]
     .prop_map(str::to_owned)

@@ -32,6 +32,8 @@ impl<R: fmt::Display> Session<R> {
         offer(true, "ENHANCEDSTATUSCODES");
         offer(config.etrn, "ETRN");
         offer(self.may_start_tls(), "STARTTLS");
+        // RFC 5321 §3.5.2.
+        offer(!config.privacy.noexpn, "EXPN");
         offer(true, "HELP");
         // RFC 1870 §4: zero says that there is no fixed limit.
         lines.push(format!("SIZE {}", config.size_limit.unwrap_or(0)).into());

@@ -12,6 +12,8 @@ pub enum Input<R> {
     /// The answer to [`Ask::Mail`], [`Ask::Rcpt`], [`Ask::Vrfy`], [`Ask::Expn`], [`Ask::Etrn`], or a refused [`Ask::Auth`]. It is
     /// printed as it is; 2yz accepts.
     Answer(Status),
+    /// The answer to [`Ask::Expn`] where it is a success: the members, each a text of ASCII that becomes one line of the reply.
+    Members(Vec<String>),
     /// The answer to [`Ask::Auth`]: the client is this account.
     Authenticated {
         /// The account's full address.
@@ -92,7 +94,7 @@ pub enum Ask {
     Auth(Credentials),
     /// What is known of a user (252 where nothing is to be told). The argument as given, printable.
     Vrfy(String),
-    /// The members of a list. The argument as given, printable.
+    /// The members of a list. The argument as given, printable. Answered by [`Input::Members`] or a refusal.
     Expn(String),
     /// Start the queue of a domain (RFC 1985). Answered by 250, 251, 252, 253, 458 or 459.
     Etrn {

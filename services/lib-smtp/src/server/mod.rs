@@ -197,6 +197,7 @@ impl<R: fmt::Display> Session<R> {
     pub fn handle(&mut self, input: Input<R>) {
         match input {
             Input::Answer(status) => self.answer(status),
+            Input::Members(members) => self.members(&members),
             Input::Authenticated { account } => self.authenticated(account),
             Input::Content(verdict) => self.content(&verdict),
             Input::Committed(receipt) => self.committed(receipt),

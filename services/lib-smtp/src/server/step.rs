@@ -121,7 +121,8 @@ impl<R: fmt::Display> Session<R> {
             Problem::Argument(expected) => Reply::new(501, 5, 4, format!("Expected: {expected}")),
             Problem::Sender => Reply::new(501, 1, 7, "The sender is not an address of the form <local@domain>"),
             Problem::Recipient => Reply::new(501, 1, 3, "The recipient is not an address of the form <local@domain>"),
-            Problem::NeedsUtf8 => Reply::new(553, 6, 7, "An address beyond ASCII needs SMTPUTF8"),
+            // RFC 6531 §3.5: 550 to MAIL, 553 to RCPT.
+            Problem::NeedsUtf8 => Reply::new(550, 6, 7, "An address beyond ASCII needs SMTPUTF8"),
             Problem::Parameter => Reply::new(501, 5, 4, "A parameter is of the wrong form or stands twice"),
             Problem::UnknownParameter => Reply::new(555, 5, 4, "A parameter is not known"),
             Problem::BinaryMime => Reply::new(555, 5, 4, "BINARYMIME is not supported"),

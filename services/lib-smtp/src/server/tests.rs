@@ -180,6 +180,24 @@ fn ehlo_offers_what_is_on() {
 }
 
 #[test]
+fn a_list_is_told_one_member_a_line_and_only_where_expn_is_offered() {
+    let mut open = bench(Config { privacy: Privacy::default(), ..config() });
+    assert!(say(&mut open, "EHLO c.example\r\n").contains("\r\n250-EXPN\r\n"));
+    let told = "250-2.1.5 <minji@example.org>\r\n250 2.1.5 <chulsoo@example.org>\r\n";
+    assert_eq!(say(&mut open, "EXPN staff\r\n"), told);
+    assert_eq!(say(&mut open, "EXPN staff SMTPUTF8\r\n"), told);
+    assert_eq!(codes(&say(&mut open, "EXPN nobody\r\n")), "550 5.1.1");
+    let mut closed = bench(config());
+    assert!(!say(&mut closed, "EHLO c.example\r\n").contains("EXPN"));
+    // A list of nobody is answered, too, and without a question there is no answer.
+    let mut session = Session::<u32>::new(Arc::new(Config { privacy: Privacy::default(), ..config() }));
+    assert!(matches!(session.poll(b"EXPN x\r\n").output, Output::Ask(Ask::Expn(_))));
+    session.replies().clear();
+    session.handle(Input::Members(Vec::new()));
+    assert_eq!(codes(std::str::from_utf8(session.replies()).unwrap()), "252 2.5.2");
+}
+
+#[test]
 fn help_lists_only_what_is_on() {
     let all = say(&mut bench(Config { privacy: Privacy::default(), tls: Tls::Off, ..config() }), "HELP\r\n");
     assert!(all.ends_with(" EHLO HELO MAIL RCPT DATA BDAT RSET NOOP QUIT HELP VRFY EXPN AUTH ETRN\r\n"), "{all}");
@@ -220,6 +238,7 @@ fn answers_nobody_asked_for_are_ignored() {
         for input in [
             Input::Answer(ok()),
             Input::Authenticated { account: "x@example.org".into() },
+            Input::Members(vec!["<x@example.org>".into()]),
             Input::Content(vec![ok()]),
             Input::Committed(Ok(9)),
             Input::TlsStarted,

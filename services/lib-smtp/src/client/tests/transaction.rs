@@ -233,6 +233,11 @@ fn parameters_go_only_to_those_who_know_them() {
     let mut utf8 = to(&["민지@x.example"]);
     utf8.content.utf8_header = true;
     let domain = to(&["b@한글.example"]);
+    let mut original = to(&["b@x.example"]);
+    original.recipients[0].orcpt = Some("utf-8;민지@x.example".into());
+    let mut long = original.clone();
+    long.recipients[0].orcpt = Some(format!("utf-8;{}@x.example", "민".repeat(100)));
+    let dsn_alone = "S: 250-mx\nS: 250-DSN\nS: 250 PIPELINING\n";
     let null = Transaction { sender: None, ..to(&["b@x.example"]) };
     for (hello, transaction, mail, rcpt) in [
         (
@@ -248,6 +253,9 @@ fn parameters_go_only_to_those_who_know_them() {
         (full, utf8, "<a@example.org> SIZE=6 BODY=8BITMIME SMTPUTF8", "<민지@x.example>"),
         (full, domain.clone(), "<a@example.org> SIZE=6 BODY=8BITMIME SMTPUTF8", "<b@한글.example>"),
         (plain, domain, "<a@example.org>", "<b@xn--bj0bj06e.example>"),
+        (dsn_alone, original.clone(), "<a@example.org>", "<b@x.example> ORCPT=utf-8;\\x{BBFC}\\x{C9C0}@x.example"),
+        (full, original, "<a@example.org> SIZE=6", "<b@x.example> ORCPT=utf-8;\\x{BBFC}\\x{C9C0}@x.example"),
+        (dsn_alone, long, "<a@example.org>", "<b@x.example>"),
         (plain, null, "<>", "<b@x.example>"),
     ] {
         let script = format!("C: MAIL FROM:{mail}\nC: RCPT TO:{rcpt}\nC: DATA\nS: 250 x\nS: 250 x\nS: 354 x\n{BODY}S: 250 x\n");

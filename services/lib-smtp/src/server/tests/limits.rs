@@ -47,6 +47,20 @@ fn a_message_that_turns_out_too_large_is_read_and_dropped() {
 }
 
 #[test]
+fn a_refused_message_without_end_is_given_up() {
+    for way in ["DATA\r\n12345678901\r\n", "BDAT 4294967296\r\n12345678901\r\n"] {
+        let mut bench = bench(small());
+        say(&mut bench, START);
+        say(&mut bench, way);
+        // As if it had come so far.
+        bench.session.message.as_mut().unwrap().received = (1 << 32) - 3;
+        assert_eq!(say(&mut bench, "abc"), "", "{way}");
+        assert_eq!(codes(&say(&mut bench, "d")), "421 4.3.4", "{way}");
+        assert!(bench.is_over(), "{way}");
+    }
+}
+
+#[test]
 fn the_limit_counts_octets_without_stuffing() {
     for (message, fits) in [("12345678\r\n", true), ("123456789\r\n", false), ("..345678\r\n", true), ("..3456789\r\n", true)] {
         let mut bench = bench(small());

@@ -237,7 +237,7 @@ fn a_message_that_breaks_at_the_line_end_it_lacked_is_judged_no_more() {
 #[test]
 fn smtputf8() {
     for (lines, want) in [
-        (vec!["MAIL FROM:<민지@b.example>"], "553 5.6.7"),
+        (vec!["MAIL FROM:<민지@b.example>"], "550 5.6.7"),
         (vec!["MAIL FROM:<민지@b.example> SMTPUTF8"], "250 2.1.0"),
         (vec!["MAIL FROM:<a@b.example>", "RCPT TO:<민지@relay.example>"], "553 5.6.7"),
         (vec!["MAIL FROM:<a@b.example> SMTPUTF8", "RCPT TO:<민지@relay.example>"], "250 2.1.5"),
