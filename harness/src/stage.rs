@@ -230,14 +230,27 @@ impl Stage {
     /// Undoes every fault, waits until every queue is empty, and balances the books.
     pub fn settle(&self, patience: Duration) -> Result<Books> {
         self.heal_all()?;
-        for server in self.servers() {
-            server.wait_empty(patience)?;
-        }
+        self.wait_all_empty(patience)?;
         let (books, _) = self.balance()?;
         self.even(&books)?;
         self.held(format!("the books balance: {} accepted, {} delivered, 0 lost", books.accepted, books.delivered));
         *lock(&self.settled) = Some(self.ledger.len());
         Ok(books)
+    }
+
+    /// Until every queue is empty at one time. What a server handed over after the look at the next one's queue is in that one now, so two rounds in a row
+    /// must find nothing.
+    fn wait_all_empty(&self, patience: Duration) -> Result<()> {
+        let mut quiet = 0;
+        while quiet < 2 {
+            let mut moved = false;
+            for server in self.servers() {
+                moved |= !server.queued()?.is_empty();
+                server.wait_empty(patience)?;
+            }
+            quiet = if moved { 0 } else { quiet + 1 };
+        }
+        Ok(())
     }
 
     /// Whether the stage was settled and nothing was sent or broken since.
