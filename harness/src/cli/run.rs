@@ -115,7 +115,8 @@ pub fn summary(run: &Run) -> String {
                 text = format!("FAILED {} ({}): {}\n{text}", played.name, played.driver, why.lines().next().unwrap_or_default())
             }
             Verdict::Differs(why) => {
-                text = format!("DIFFERS {} ({}): {}\n{text}", played.name, played.driver, why.lines().next().unwrap_or_default())
+                text =
+                    format!("DIFFERS {} ({}): {}\n{text}", played.name, played.driver, why.lines().next().unwrap_or_default())
             }
             Verdict::Skipped(why) => text = format!("SKIPPED {} ({}): {why}\n{text}", played.name, played.driver),
         }

@@ -129,7 +129,9 @@ fn table(run: &Run) -> Markup {
 fn why(played: &Played) -> String {
     match &played.verdict {
         Verdict::Passed => words::short(&played.shows, 200),
-        Verdict::Failed(text) | Verdict::Differs(text) | Verdict::Skipped(text) => words::short(text.lines().next().unwrap_or_default(), 200),
+        Verdict::Failed(text) | Verdict::Differs(text) | Verdict::Skipped(text) => {
+            words::short(text.lines().next().unwrap_or_default(), 200)
+        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! Clocks that jump.
 
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::ensure;
 
@@ -14,8 +13,6 @@ use crate::stage::{PATIENCE, Stage};
 use crate::topology::Topology;
 use crate::wait::wait_until;
 
-/// A little over the time for which a server that could not be reached is not tried again.
-const REMEMBERED: Duration = Duration::from_millis(5500);
 const HALF_AN_HOUR: &str = "1860";
 const SIX_DAYS: &str = "518400";
 
@@ -66,24 +63,11 @@ fn waiting_messages(stage: &Stage) -> Result<usize> {
     Ok(stage.server("office")?.queued()?.iter().filter(|found| !found.token.is_empty()).count())
 }
 
-/// Waits until the secondary has forgotten that it could not reach the primary: it remembers by the real clock, which does not jump.
-fn wait_forgotten(stage: &Stage) -> Result<()> {
-    let failed =
-        stage.server("secondary")?.events()?.iter().filter(|event| event.what == "deferred").map(|event| event.at).max();
-    let failed = UNIX_EPOCH + Duration::from_millis(u64::try_from(failed.unwrap_or(0))?);
-    wait_until("that the primary was dead to be forgotten", PATIENCE, || failed.elapsed().is_ok_and(|since| since > REMEMBERED))
-}
-
 fn half_an_hour(stage: &Stage) -> Result<()> {
     let peer = three_wait(stage, 0)?;
     stage.strike(&CLOCK, &["office", HALF_AN_HOUR])?.keep();
     wait_until("the three messages at the next hop", PATIENCE, || peer.taken().len() == 3)?;
     stage.held("half an hour later they are tried, and taken");
-    three_wait(stage)?;
-    wait_forgotten(stage)?;
-    stage.strike(&CLOCK, &["secondary", HALF_AN_HOUR])?.keep();
-    wait_handed_over(stage)?;
-    stage.held("half an hour later they are tried, and delivered");
     Ok(())
 }
 
