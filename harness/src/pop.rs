@@ -20,6 +20,12 @@ pub struct Pop {
     socket: TcpStream,
 }
 
+impl std::fmt::Debug for Pop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pop").field("socket", &self.socket).finish_non_exhaustive()
+    }
+}
+
 impl Pop {
     /// Connects, reads the greeting and logs in.
     pub fn login(to: SocketAddr, user: &str, password: &str, timeout: Duration) -> Result<Pop> {
