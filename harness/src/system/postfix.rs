@@ -198,8 +198,8 @@ impl Process {
     }
 
     /// The processes of a service, once there is one: most of Postfix's start when there is work.
-    fn service(&self, service: &str) -> Result<Vec<u32>> {
-        wait_for(&format!("a process {service} of {}", self.plan.name), PATIENCE, || {
+    fn service(&self, service: &str, patience: Duration) -> Result<Vec<u32>> {
+        wait_for(&format!("a process {service} of {}", self.plan.name), patience, || {
             let found: Vec<u32> = self.running().groups().flat_map(|group| group.named(service)).collect();
             Ok((!found.is_empty()).then_some(found))
         })

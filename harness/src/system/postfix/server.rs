@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 use rustix::process::Signal;
@@ -12,9 +13,13 @@ use crate::Result;
 use crate::client::{Ran, run_command};
 use crate::driver::processes::number;
 use crate::ledger::Found;
+use crate::node::PATIENCE;
 use crate::server::{Copy, Counts, Event, Port, Server};
 use crate::system::bongsu::files;
 use crate::topology::NodePlan;
+
+/// Until a service that has work has a process.
+const SOON: Duration = Duration::from_secs(2);
 
 impl Server for Process {
     fn plan(&self) -> &NodePlan {
@@ -65,11 +70,14 @@ impl Server for Process {
     }
 
     fn kill_service(&self, service: &str) -> Result<()> {
-        self.service(service)?.into_iter().try_for_each(|process| group::signal(process, Signal::KILL))
+        anyhow::ensure!(self.services().contains(&service), "a Postfix node has no service {service}");
+        // One without work has no process, and so nothing that could die.
+        let processes = self.service(service, SOON).unwrap_or_default();
+        processes.into_iter().try_for_each(|process| group::signal(process, Signal::KILL))
     }
 
     fn pause_service(&self, service: &str) -> Result<()> {
-        let processes = self.service(service)?;
+        let processes = self.service(service, PATIENCE)?;
         processes.iter().try_for_each(|process| group::signal(*process, Signal::STOP))?;
         self.running().paused.push((service.to_owned(), processes));
         Ok(())
