@@ -19,6 +19,7 @@ use crate::peer::Peer;
 use crate::record::{Books, MomentKind, NodeRecord, Record};
 use crate::server::Server;
 use crate::topology::Topology;
+use crate::wait::wait_for;
 
 pub use traffic::SENDERS;
 
@@ -230,14 +231,27 @@ impl Stage {
     /// Undoes every fault, waits until every queue is empty, and balances the books.
     pub fn settle(&self, patience: Duration) -> Result<Books> {
         self.heal_all()?;
-        for server in self.servers() {
-            server.wait_empty(patience)?;
-        }
+        wait_for("all queues empty at one time", patience, || {
+            for server in self.servers() {
+                server.wait_empty(patience)?;
+            }
+            // Mail moves on from one to another: it was behind the first look's back, and is seen by the second.
+            Ok((self.nothing_queued()? && self.nothing_queued()?).then_some(()))
+        })?;
         let (books, _) = self.balance()?;
         self.even(&books)?;
         self.held(format!("the books balance: {} accepted, {} delivered, 0 lost", books.accepted, books.delivered));
         *lock(&self.settled) = Some(self.ledger.len());
         Ok(books)
+    }
+
+    fn nothing_queued(&self) -> Result<bool> {
+        for server in self.servers() {
+            if !server.queued()?.is_empty() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Whether the stage was settled and nothing was sent or broken since.
