@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use crate::Result;
 use crate::client::{Ran, run_command};
+use crate::driver::processes::NETWORKS;
 use crate::pop::Pop;
 use crate::smtp::Smtp;
 use crate::wait::{wait_for, wait_until};
@@ -46,9 +47,10 @@ pub fn free_address() -> Ipv4Addr {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let mix = std::process::id().wrapping_mul(2_654_435_761).wrapping_add(number.wrapping_mul(7919));
+        let mix = std::process::id().wrapping_mul(65_537).wrapping_add(number).wrapping_mul(2_654_435_761);
         let octets = mix.to_be_bytes();
-        let address = Ipv4Addr::new(127, 1 + octets[0] % 250, octets[1], 1 + octets[2] % 250);
+        // Above the networks of topologies, which would not look whether each of their addresses is free.
+        let address = Ipv4Addr::new(127, NETWORKS + 1 + octets[0] % NETWORKS, octets[1], 1 + octets[2] % 250);
         if std::net::TcpListener::bind((address, port::MX)).is_ok() {
             return address;
         }

@@ -39,6 +39,11 @@ pub(super) mod host {
     pub(in crate::driver) const FIRST_VIEW: u8 = 200;
 }
 
+/// Networks that are tried.
+const DRAWS: usize = 5;
+/// The second octet of a run's network is at most this; above it are the addresses of nodes that stand alone.
+pub(crate) const NETWORKS: u8 = 125;
+
 /// The sender of a link that is no node.
 pub const CLIENT: &str = "client";
 
@@ -55,8 +60,9 @@ impl Addresses {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         for _ in 0..1000 {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
-            let mix = std::process::id().wrapping_mul(2_654_435_761).wrapping_add(number.wrapping_mul(7919)).to_be_bytes();
-            let network = [127, 1 + mix[0] % 250, mix[1]];
+            // Spread, so that what is taken is not tried again and again; below the addresses that `node::free_address` draws from.
+            let mix = std::process::id().wrapping_mul(65_537).wrapping_add(number).wrapping_mul(2_654_435_761).to_be_bytes();
+            let network = [127, 1 + mix[0] % NETWORKS, mix[1]];
             let lock = Ipv4Addr::new(network[0], network[1], network[2], host::LOCK);
             if let Ok(lock) = TcpListener::bind((lock, port::MX)) {
                 return Ok(Addresses { network, _lock: lock });
@@ -104,12 +110,25 @@ struct Zone {
     _views: Vec<crate::dns::View>,
 }
 
-/// Makes the servers of a topology.
+/// Makes the servers of a topology, on another network where somebody has an address of the first.
 pub fn make(topology: &Topology) -> Result<Made> {
     if let Some(why) = topology.nodes.iter().find_map(|node| system::impossible(node.system)) {
         anyhow::bail!("SKIPPED: {why}");
     }
-    let addresses = Addresses::draw()?;
+    let taken = |error: &anyhow::Error| {
+        let in_use = |error: &std::io::Error| error.kind() == std::io::ErrorKind::AddrInUse;
+        error.chain().any(|cause| cause.downcast_ref().is_some_and(in_use))
+    };
+    for _ in 1..DRAWS {
+        match make_on(topology, Addresses::draw()?) {
+            Err(error) if taken(&error) => {}
+            made => return made,
+        }
+    }
+    make_on(topology, Addresses::draw()?)
+}
+
+fn make_on(topology: &Topology, addresses: Addresses) -> Result<Made> {
     let dns = Arc::new(Dns::start(addresses.at(host::NAMES))?);
     dns.load(&system::zone(topology, &|index| addresses.node(index))?)?;
     let (mut gates, mut views, mut servers) = (BTreeMap::new(), Vec::new(), Vec::new());
