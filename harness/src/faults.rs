@@ -9,6 +9,7 @@ mod disk_error;
 pub mod draw;
 mod full_queue;
 mod kill;
+mod limit;
 mod link;
 mod memory;
 mod names;

@@ -1,9 +1,8 @@
 //! A service runs out of file descriptors: it can open no file and accept no connection beyond those it has.
 
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use rustix::process::Resource;
 
-use anyhow::Context;
-
+use super::limit::lower;
 use super::{Fault, word};
 use crate::record::MomentKind::{Fault as Struck, Heal as Healed};
 
@@ -16,13 +15,11 @@ pub const DESCRIPTORS: Fault = Fault {
         let (node, service) = (word(words, 0, "the node")?.to_owned(), word(words, 1, "the service")?.to_owned());
         let spare: u64 = words.get(2).map_or(Ok(0), |spare| spare.parse())?;
         let process = stage.server(&node)?.service_process(&service)?;
-        let pid = i32::try_from(process).ok().and_then(Pid::from_raw).context("no process id")?;
         let open = std::fs::read_dir(format!("/proc/{process}/fd"))?.count() as u64;
-        let before = prlimit(Some(pid), Resource::Nofile, Rlimit { current: Some(open + spare), maximum: Some(open + spare) })?;
+        let lowered = lower(process, Resource::Nofile, "Max open files", open + spare)?;
         stage.note(Struck, Some(&node), format!("{service} of {node} has {open} descriptors and may have {spare} more"));
         Ok(Box::new(move |stage| {
-            // A process that has ended meanwhile took its limit with it.
-            let _ = prlimit(Some(pid), Resource::Nofile, before);
+            lowered.lift()?;
             stage.note(Healed, Some(&node), format!("{service} of {node} may open descriptors again"));
             Ok(())
         }))

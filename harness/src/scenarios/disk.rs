@@ -92,7 +92,7 @@ fn full_under_load<'a>(stage: &'a Stage, fill: impl FnOnce() -> Result<Broken<'a
     flow.wait_accepted(60, PATIENCE)?;
     stage.held("mail is taken again, and nobody had to do anything");
     let (_, report) = flow.end()?;
-    ensure!(report.refused == 0, "{} messages were refused for good", report.refused);
+    ensure!(report.refused == 0, "messages were refused for good: {:?}", report.refusals);
     Ok(())
 }
 

@@ -71,7 +71,7 @@ fn fails<'a>(stage: &'a Stage, strike: impl FnOnce() -> Result<Broken<'a>>) -> R
     failed.heal()?;
     flow.wait_accepted(60, PATIENCE)?;
     let (_, report) = flow.end()?;
-    ensure!(report.refused == 0, "{} messages were refused for good", report.refused);
+    ensure!(report.refused == 0, "messages were refused for good: {:?}", report.refusals);
     Ok(())
 }
 
