@@ -45,6 +45,34 @@ cg_end() {
   done
   rmdir "$(cg_dir "$1")" 2>/dev/null
 }
+# --- syncs. syncs CG MESSAGES CMD...: runs CMD and prints the syncs that the server made for each of the messages meanwhile.
+# Counted by the kernel's tracepoints (perf stat attached to the server's processes): 0.1 us a call, and nobody is stopped. strace stops a
+# server at every system call, and where messages share their syncs that changes the number which it counts; it is the way out where perf
+# is missing, and says so. The timed rounds run without either: this is a pass of its own.
+SYNC_CALLS="fsync fdatasync syncfs sync_file_range msync"
+syncs() {
+  local cg=$1 n=$2 p out=$WORK/syncs.$$ ev c pid how=; shift 2
+  p=$(cg_pids "$cg"); ev=$(for c in $SYNC_CALLS; do printf ',syscalls:sys_enter_%s' "$c"; done)
+  if perf stat -x, -o /dev/null -e "${ev#,}" true 2>/dev/null; then
+    perf stat -x, -o "$out" -e "${ev#,}" -p "$(paste -sd, <<<"$p")" & pid=$!
+    sleep 0.3; "$@"; kill -INT $pid; wait $pid 2>/dev/null
+    sed -n 's/^\([0-9]*\),.*sys_enter_\([a-z_]*\),.*/\1 \2/p' "$out" > "$out.n"
+  else
+    how=" (by strace, which slows the server)"
+    strace -q -f -c -e "trace=$(tr ' ' , <<<"$SYNC_CALLS")" -o "$out" $(printf -- '-p %s ' $p) & pid=$!
+    sleep 1.5; "$@"; kill -INT $pid; wait $pid 2>/dev/null
+    awk '$NF!="total" && $4+0>0 {print $4, $NF}' "$out" > "$out.n"
+  fi
+  awk -v n="$n" -v how="$how" '{all+=$1} $1>0{t=t sprintf(" %s %.2f", $2, $1/n)} END{printf "syncs per message: %.2f%s%s%s\n", all/n, t==""?"":" =", t, how}' "$out.n"
+  rm -f "$out" "$out.n"
+}
+
+# --- ledger. balance NAME TOKENS: every message that smtpload saw accepted (--tokens) lies exactly once in queue or Maildirs; asked of the
+# plugs that can tell (srv_ledger). A run that does not balance is no run.
+balance() {
+  declare -F srv_ledger >/dev/null || return 0
+  printf '%s ' "$1"; srv_ledger "$2" || { echo "$1: THE LEDGER DOES NOT BALANCE, the run is void" >&2; return 1; }
+}
 wait_port() { local i; for i in $(seq 100); do (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return 0; sleep 0.1; done; echo "port $1 not up" >&2; return 1; }
 # load a server plug: NAME.sh in $PLUGS (a folder of yours) or in servers/ (see README.md)
 plug() { if [ -n "${PLUGS:-}" ] && [ -f "$PLUGS/$1.sh" ]; then . "$PLUGS/$1.sh"; else . "$BENCH/servers/$1.sh"; fi; }

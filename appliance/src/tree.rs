@@ -34,9 +34,14 @@ pub(crate) fn prepare(layout: &Layout) -> Result<()> {
             continue;
         }
         let mark = dir.join(".writable");
-        File::create(&mark).and_then(|_| std::fs::remove_file(&mark)).with_context(|| mend(data, &dir))?;
+        File::create(&mark).and_then(|_| remove(&mark)).with_context(|| mend(data, &dir))?;
     }
     Ok(())
+}
+
+/// Removes a file that another command, looking at the same moment, may have removed already.
+fn remove(path: &Path) -> io::Result<()> {
+    std::fs::remove_file(path).or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }
 
 fn make(dir: &Path, mode: u32) -> io::Result<()> {
@@ -166,6 +171,19 @@ mod tests {
         prepare(&layout).unwrap();
         assert_eq!(std::fs::read_to_string(layout.data().join("VERSION")).unwrap(), "bongsu-data 1\n");
         assert_eq!(std::fs::metadata(layout.secrets()).unwrap().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn commands_that_begin_at_once_on_an_empty_directory_do_not_trip_over_each_other() {
+        for _ in 0..20 {
+            let dir = tempfile::tempdir().unwrap();
+            let begin = || prepare(&Layout::find(Some(&dir.path().join("data")), None).unwrap());
+            let results: Vec<Result<()>> = std::thread::scope(|scope| {
+                let commands: Vec<_> = (0..4).map(|_| scope.spawn(begin)).collect();
+                commands.into_iter().map(|command| command.join().unwrap()).collect()
+            });
+            results.into_iter().collect::<Result<()>>().unwrap();
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::topology::{NodePlan, SHIPPED, SystemKind, Topology};
 
 /// Settings that make waiting bearable for a person; the topology's own come after them.
 const SETTINGS: &str = "queue.retry = [\"10s\", \"20s\", \"60s\"]\nrelay.connect_timeout = \"5s\"\n";
-/// The first octets of each topology's network: of the range that RFC 2544 sets aside for tests.
+/// The first octets of each topology's network: of the range that the Internet sets aside for tests.
 const NETWORK: [u8; 2] = [198, 18];
 /// The third octet of the first shipped topology's.
 const FIRST: usize = 200;

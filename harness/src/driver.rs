@@ -51,6 +51,9 @@ pub trait Net: Send + Sync {
     /// The node does not run: connections to it are refused by the machine that it is on, and not by a gate that found nobody.
     fn down(&self, node: &str, down: bool) -> Result<()>;
 
+    /// An address of the network at which nobody is.
+    fn nobody(&self) -> std::net::IpAddr;
+
     /// The name server.
     fn names(&self) -> &dyn Names;
 

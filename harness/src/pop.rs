@@ -20,20 +20,20 @@ pub struct Pop {
     socket: TcpStream,
 }
 
+impl std::fmt::Debug for Pop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pop").field("socket", &self.socket).finish_non_exhaustive()
+    }
+}
+
 impl Pop {
     /// Connects, reads the greeting and logs in.
     pub fn login(to: SocketAddr, user: &str, password: &str, timeout: Duration) -> Result<Pop> {
         Pop::connect(to, timeout)?.enter(user, password)
     }
 
-    /// The same with TLS from the first octet; any certificate will do.
-    pub fn login_tls(to: SocketAddr, user: &str, password: &str, timeout: Duration) -> Result<Pop> {
-        let socket = dial(to, timeout)?;
-        let below = socket.try_clone()?;
-        Pop::over(Box::new(tls::handshake(socket)?), below)?.enter(user, password)
-    }
-
-    fn enter(mut self, user: &str, password: &str) -> Result<Pop> {
+    /// Logs in.
+    pub fn enter(mut self, user: &str, password: &str) -> Result<Pop> {
         self.ok(&format!("USER {user}"))?;
         self.ok(&format!("PASS {password}"))?;
         Ok(self)
@@ -43,6 +43,13 @@ impl Pop {
     pub fn connect(to: SocketAddr, timeout: Duration) -> Result<Pop> {
         let socket = dial(to, timeout)?;
         Pop::over(Box::new(socket.try_clone()?), socket)
+    }
+
+    /// The same with TLS from the first octet; any certificate will do.
+    pub fn connect_tls(to: SocketAddr, timeout: Duration) -> Result<Pop> {
+        let socket = dial(to, timeout)?;
+        let below = socket.try_clone()?;
+        Pop::over(Box::new(tls::handshake(socket)?), below)
     }
 
     fn over(stream: Box<dyn Stream>, socket: TcpStream) -> Result<Pop> {

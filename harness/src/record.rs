@@ -47,6 +47,8 @@ pub enum Verdict {
     Passed,
     /// What did not hold, in its first line; then everything that helps to find out why.
     Failed(String),
+    /// It does not hold, as is known of this system: why, and from the next line on what did not hold.
+    Differs(String),
     /// Why it can't run here.
     Skipped(String),
 }

@@ -1,5 +1,6 @@
 //! Scenarios: what is set up, what happens to it, and what must hold then.
 
+mod known;
 mod play;
 
 use crate::Result;

@@ -7,24 +7,31 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead, Write};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::Result;
 use crate::client::run;
 
+static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 static PIPE: Mutex<Option<ChildStdin>> = Mutex::new(None);
 
 /// Starts the sweeper of this process; `program` is `bongsu-harness`.
 pub fn start(program: &Path) -> Result<()> {
+    let program = PROGRAM.get_or_init(|| program.to_owned());
     let mut command = Command::new(program);
     // A group of its own, so that a Ctrl-C at the terminal ends the harness and not what cleans up after it.
     command.arg("sweep").stdin(Stdio::piped()).stdout(Stdio::null()).process_group(0);
     let mut child = command.spawn()?;
     *PIPE.lock().unwrap_or_else(PoisonError::into_inner) = child.stdin.take();
     Ok(())
+}
+
+/// `bongsu-harness`, where this process is one; a test is none.
+pub(crate) fn program() -> Option<&'static Path> {
+    PROGRAM.get().map(PathBuf::as_path)
 }
 
 /// Ends the sweeper once everything is forgotten: the harness ends in order.

@@ -104,11 +104,19 @@ pub fn summary(run: &Run) -> String {
         count(run, |verdict| matches!(verdict, Verdict::Failed(_))),
         count(run, |verdict| matches!(verdict, Verdict::Skipped(_)))
     );
+    let differs = count(run, |verdict| matches!(verdict, Verdict::Differs(_)));
+    if differs > 0 {
+        text = format!("{differs} of another system differ, as is known\n{text}");
+    }
     for played in &run.results {
         match &played.verdict {
             Verdict::Passed => {}
             Verdict::Failed(why) => {
                 text = format!("FAILED {} ({}): {}\n{text}", played.name, played.driver, why.lines().next().unwrap_or_default())
+            }
+            Verdict::Differs(why) => {
+                text =
+                    format!("DIFFERS {} ({}): {}\n{text}", played.name, played.driver, why.lines().next().unwrap_or_default())
             }
             Verdict::Skipped(why) => text = format!("SKIPPED {} ({}): {why}\n{text}", played.name, played.driver),
         }

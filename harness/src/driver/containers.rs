@@ -1,6 +1,6 @@
 //! The topology as containers of the Docker Engine, on a network of their own.
 //!
-//! A run draws a number that no other run of this machine has now. From it come a network of the range that RFC 2544 sets aside for tests,
+//! A run draws a number that no other run of this machine has now. From it come a network of the range that the Internet sets aside for tests,
 //! in which each node has a fixed address, and the loopback addresses under which the client reaches the nodes' ports. Nothing of it
 //! leads out: a node sees the others and the run's name server, nobody else. Data and settings lie in directories of this machine, so that they
 //! outlive any kill and the harness reads them as they are. There is no gate in a link: a node is cut off whole, by leaving the network.

@@ -34,6 +34,7 @@ pub(super) mod host {
     pub(in crate::driver) const FIRST_OUTSIDE: u8 = 30;
     pub(in crate::driver) const LAST_OUTSIDE: u8 = 49;
     pub(in crate::driver) const FIRST_LINK: u8 = 50;
+    pub(in crate::driver) const NOBODY: u8 = 254;
     /// Of a view whose asker insists on a port, so that it has an address to itself.
     pub(in crate::driver) const FIRST_VIEW: u8 = 200;
 }
@@ -205,6 +206,10 @@ impl Net for LoopbackNet {
     fn down(&self, node: &str, down: bool) -> Result<()> {
         let mood = if down { Mood::Refuse } else { Mood::Pass };
         self.gates.iter().filter(|((_, to), _)| to == node).try_for_each(|(_, gate)| gate.mood(mood))
+    }
+
+    fn nobody(&self) -> IpAddr {
+        self.addresses.at(host::NOBODY)
     }
 
     fn names(&self) -> &dyn Names {

@@ -68,6 +68,10 @@ fn headline(run: &Run) -> String {
         (passed, 0) => format!("{} passed", words::many(passed, "scenario")),
         (passed, failed) => format!("{} of {} failed", words::count(failed), words::many(passed + failed, "scenario")),
     };
+    let differ = run.results.iter().filter(|played| matches!(played.verdict, Verdict::Differs(_))).count();
+    if differ > 0 {
+        text.push_str(&format!(", {} known to differ", words::count(differ)));
+    }
     if skipped > 0 {
         text.push_str(&format!(", {} skipped", words::count(skipped)));
     }
@@ -125,7 +129,9 @@ fn table(run: &Run) -> Markup {
 fn why(played: &Played) -> String {
     match &played.verdict {
         Verdict::Passed => words::short(&played.shows, 200),
-        Verdict::Failed(text) | Verdict::Skipped(text) => words::short(text.lines().next().unwrap_or_default(), 200),
+        Verdict::Failed(text) | Verdict::Differs(text) | Verdict::Skipped(text) => {
+            words::short(text.lines().next().unwrap_or_default(), 200)
+        }
     }
 }
 
@@ -147,6 +153,10 @@ fn scenario(n: usize, played: &Played, room: usize) -> Markup {
             @match &played.verdict {
                 Verdict::Passed => {}
                 Verdict::Failed(text) => (failure(text)),
+                Verdict::Differs(text) => {
+                    p.reason { b { "Differs, as is known. " } (words::visible(text.lines().next().unwrap_or_default())) }
+                    (failure(text.split_once('\n').map_or("", |(_, what)| what)))
+                }
                 Verdict::Skipped(reason) => p.reason { b { "Skipped. " } (words::visible(reason)) },
             }
             @if !record.nodes.is_empty() { (network(record)) }

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use crate::record::Verdict;
 
-/// `passed`, `failed` or `skipped`, with the sign that stands for it where colours do not.
+/// `passed`, `failed`, `differs` or `skipped`, with the sign that stands for it where colours do not.
 pub(super) fn verdict(verdict: &Verdict) -> (&'static str, &'static str) {
     match verdict {
         Verdict::Passed => ("passed", "✓"),
         Verdict::Failed(_) => ("failed", "✗"),
+        Verdict::Differs(_) => ("differs", "≠"),
         Verdict::Skipped(_) => ("skipped", "–"),
     }
 }

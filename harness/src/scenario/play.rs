@@ -126,7 +126,10 @@ fn play_one(turn: &Turn, watch: &dyn Watch, stop: &AtomicBool) -> Played {
             let text = format!("{error:#}");
             match text.find(SKIPPED) {
                 Some(at) => Verdict::Skipped(text[at + SKIPPED.len()..].lines().next().unwrap_or_default().to_owned()),
-                None => Verdict::Failed(text),
+                None => match super::known::difference(*system, scenario.name, &text) {
+                    Some(why) => Verdict::Differs(format!("{why}\n{text}")),
+                    None => Verdict::Failed(text),
+                },
             }
         }
     };

@@ -9,8 +9,7 @@ use crate::Result;
 use crate::faults::{KILL_SERVICE, PAUSE_SERVICE};
 use crate::pop::Pop;
 use crate::scenario::{BONGSU, EVERYWHERE, Scenario};
-use crate::server::Port;
-use crate::stage::{PATIENCE, REPLY, Stage};
+use crate::stage::{PATIENCE, Stage};
 use crate::wait::wait_for;
 
 const MAILBOX: &str = "minji@office.example";
@@ -41,7 +40,7 @@ pub const ALL: &[Scenario] = &[
 
 /// What PASS is told.
 fn log_in(stage: &Stage) -> Result<(Pop, String)> {
-    let mut pop = Pop::connect(stage.server("office")?.at(Port::Pop3), REPLY)?;
+    let mut pop = stage.pop_door("office")?;
     pop.ok(&format!("USER {MAILBOX}"))?;
     let told = pop.say("PASS secret-minji")?;
     Ok((pop, told))

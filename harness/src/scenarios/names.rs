@@ -98,8 +98,9 @@ fn slow(stage: &Stage) -> Result<()> {
 }
 
 fn lies(stage: &Stage) -> Result<()> {
-    let lies = ["lie MX 10 no-such-host.invalid", "lie MX 10 127.255.255.254", "lie A 127.255.255.254"];
-    for (at, (domain, lie)) in DOMAINS.iter().zip(lies).enumerate() {
+    let nobody = stage.net().nobody();
+    let lies = ["lie MX 10 no-such-host.invalid".to_owned(), format!("lie MX 10 {nobody}"), format!("lie A {nobody}")];
+    for (at, (domain, lie)) in DOMAINS.iter().zip(&lies).enumerate() {
         with_mood(stage, domain, lie, || stage.wait_events("office", "deferred", at + 1))?;
     }
     Ok(())

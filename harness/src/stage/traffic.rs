@@ -30,12 +30,16 @@ impl Stage {
     /// A POP3 session with the node that has this mailbox.
     pub fn pop(&self, mailbox: &str) -> Result<Pop> {
         let (user, _) = mailbox.split_once('@').context("a mailbox is an address")?;
-        let node = self.topology.home(mailbox)?;
-        let (server, password) = (self.server(&node.name)?, format!("secret-{user}"));
+        self.pop_door(&self.topology.home(mailbox)?.name)?.enter(mailbox, &format!("secret-{user}"))
+    }
+
+    /// A POP3 session with a node in which nobody has logged in yet, and in which a password is taken.
+    pub fn pop_door(&self, node: &str) -> Result<Pop> {
+        let server = self.server(node)?;
         match self.driver {
-            DriverKind::Processes => Pop::login(server.at(Port::Pop3), mailbox, &password, REPLY),
+            DriverKind::Processes => Pop::connect(server.at(Port::Pop3), REPLY),
             // The client is no loopback address there, and a password in the clear is not taken.
-            DriverKind::Containers => Pop::login_tls(server.at(Port::Pop3s), mailbox, &password, REPLY),
+            DriverKind::Containers => Pop::connect_tls(server.at(Port::Pop3s), REPLY),
         }
     }
 

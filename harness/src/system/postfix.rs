@@ -10,11 +10,12 @@ mod config;
 mod group;
 mod log;
 mod queue;
+mod server;
 mod settings;
 
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{IpAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -22,13 +23,12 @@ use std::time::Duration;
 use anyhow::Context;
 use rustix::process::Signal;
 
-use super::bongsu::{self, files};
+use super::bongsu;
 use crate::Result;
-use crate::client::{Ran, have, run_command};
-use crate::driver::processes::{Place, number};
-use crate::ledger::Found;
+use crate::client::{have, run_command};
+use crate::driver::processes::Place;
 use crate::node::{PATIENCE, port};
-use crate::server::{Copy, Counts, Event, Port, Server};
+use crate::server::{Port, Server};
 use crate::sweep;
 use crate::topology::{NodePlan, Topology};
 use crate::volume::{Disk, Mounted};
@@ -110,6 +110,9 @@ impl Process {
         }
         let owner = config::owner_of_postfix()?;
         std::os::unix::fs::chown(self.below("lib"), Some(owner), None)?;
+        // What checks the queue writes to it without root, while the daemon of the log does not run.
+        std::fs::write(self.below("maillog"), "")?;
+        std::os::unix::fs::chown(self.below("maillog"), Some(owner), None)?;
         std::os::unix::fs::chown(self.below("data/mail"), Some(MAIL_OWNER), Some(MAIL_OWNER))?;
         let own =
             config::Own { dir: self.dir.path(), host: &self.host, address: self.address, nameserver: place.nameserver.ip() };
@@ -156,8 +159,9 @@ impl Process {
     }
 
     fn start_postfix(&self) -> Result<Group> {
-        // Makes the queue directories; it says nothing but to a terminal or its log.
-        run_command(self.program("postfix", &["check"]), b"")?.ok().with_context(|| self.log_tail(20))?;
+        // Makes the queue directories, and removes what a kill left half made. It ends with 1 where it warns, too: whether it was enough is seen
+        // at the door.
+        run_command(self.program("postfix", &["check"]), b"")?;
         let etc = self.below("etc").display().to_string();
         let script = format!("mount --bind {etc}/resolv.conf /etc/resolv.conf && exec {DAEMONS}/master -c {etc} -d");
         let mut command = Command::new("unshare");
@@ -194,8 +198,8 @@ impl Process {
     }
 
     /// The processes of a service, once there is one: most of Postfix's start when there is work.
-    fn service(&self, service: &str) -> Result<Vec<u32>> {
-        wait_for(&format!("a process {service} of {}", self.plan.name), PATIENCE, || {
+    fn service(&self, service: &str, patience: Duration) -> Result<Vec<u32>> {
+        wait_for(&format!("a process {service} of {}", self.plan.name), patience, || {
             let found: Vec<u32> = self.running().groups().flat_map(|group| group.named(service)).collect();
             Ok((!found.is_empty()).then_some(found))
         })
@@ -213,143 +217,6 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         sweep::forget(&format!("directory {}", self.dir.path().display()));
-    }
-}
-
-/// The last lines of a file.
-fn tail(path: &Path, lines: usize) -> String {
-    let octets = std::fs::read(path).unwrap_or_default();
-    let text = String::from_utf8_lossy(&octets);
-    let all: Vec<&str> = text.lines().collect();
-    all[all.len().saturating_sub(lines)..].join("\n  ")
-}
-
-impl Server for Process {
-    fn plan(&self) -> &NodePlan {
-        &self.plan
-    }
-
-    fn host(&self) -> &str {
-        &self.host
-    }
-
-    fn at(&self, port: Port) -> SocketAddr {
-        SocketAddr::new(self.address, number(port))
-    }
-
-    fn start(&self) -> Result<()> {
-        anyhow::ensure!(!self.runs(), "{} runs already", self.plan.name);
-        let postfix = self.start_postfix()?;
-        self.running().postfix = Some(postfix);
-        let dovecot = self.start_dovecot()?;
-        self.running().dovecot = dovecot;
-        self.wait_for_door(Port::Mx)?;
-        if self.plan.accounts.is_empty() { Ok(()) } else { self.wait_for_door(Port::Pop3) }
-    }
-
-    fn stop(&self) -> Result<i32> {
-        self.end(Signal::TERM)
-    }
-
-    fn kill(&self) -> Result<()> {
-        self.end(Signal::KILL).map(|_| ())
-    }
-
-    fn pause(&self) -> Result<()> {
-        self.running().groups().try_for_each(|group| group.signal(Signal::STOP))
-    }
-
-    fn resume(&self) -> Result<()> {
-        self.running().groups().try_for_each(|group| group.signal(Signal::CONT))
-    }
-
-    fn runs(&self) -> bool {
-        self.running().postfix.is_some()
-    }
-
-    fn services(&self) -> &'static [&'static str] {
-        &["smtpd", "cleanup", "qmgr", "smtp", "virtual", "pop3"]
-    }
-
-    fn kill_service(&self, service: &str) -> Result<()> {
-        self.service(service)?.into_iter().try_for_each(|process| group::signal(process, Signal::KILL))
-    }
-
-    fn pause_service(&self, service: &str) -> Result<()> {
-        let processes = self.service(service)?;
-        processes.iter().try_for_each(|process| group::signal(*process, Signal::STOP))?;
-        self.running().paused.push((service.to_owned(), processes));
-        Ok(())
-    }
-
-    fn resume_service(&self, service: &str) -> Result<()> {
-        let mut running = self.running();
-        let at =
-            running.paused.iter().position(|(name, _)| name == service).with_context(|| format!("{service} is not frozen"))?;
-        running.paused.remove(at).1.into_iter().try_for_each(|process| group::signal(process, Signal::CONT))
-    }
-
-    /// `postqueue ARGS`, `postsuper ARGS`, `postcat ARGS`, `postconf ARGS` or `postfix ARGS`.
-    fn command(&self, args: &[&str], input: &[u8]) -> Result<Ran> {
-        let [program, rest @ ..] = args else { anyhow::bail!("a program of Postfix is missing") };
-        let known = ["postqueue", "postsuper", "postcat", "postconf", "postfix"].contains(program);
-        anyhow::ensure!(known, "{program} is no program of Postfix that takes a configuration directory");
-        run_command(self.program(program, rest), input).with_context(|| args.join(" "))
-    }
-
-    fn run_queue(&self) -> Result<()> {
-        self.command(&["postqueue", "-f"], b"")?.ok().map(|_| ())
-    }
-
-    fn queued(&self) -> Result<Vec<Found>> {
-        queue::queued(&self.plan.name, &self.queue())
-    }
-
-    fn copies(&self) -> Result<Vec<Copy>> {
-        Ok(files::copies(files::read_below(&self.below("data/mail"))?))
-    }
-
-    fn counts(&self) -> Counts {
-        Counts {
-            queued: Some(queue::count(&self.queue())),
-            delivered: crate::maildir::messages(&self.below("data/mail")).ok().map(|all| all.len()),
-        }
-    }
-
-    fn events(&self) -> Result<Vec<Event>> {
-        Ok(log::events(&self.log()))
-    }
-
-    fn configure(&self, file: &str, text: &str) -> Result<()> {
-        let known = ["aliases", "local-host-names", "relay-domains"].contains(&file);
-        anyhow::ensure!(known, "SKIPPED: a Postfix node has no file {file} that means the same");
-        std::fs::write(self.etc(file), text)?;
-        self.map_aliases()
-    }
-
-    fn reload(&self) -> Result<()> {
-        self.command(&["postfix", "reload"], b"")?.ok().map(|_| ())
-    }
-
-    fn set_clock(&self, _ahead_ms: i64, _rate: f64) -> Result<()> {
-        anyhow::bail!("SKIPPED: Postfix has no queue clock that can be set")
-    }
-
-    fn data(&self) -> Option<PathBuf> {
-        Some(self.below("data"))
-    }
-
-    fn processes(&self) -> Vec<u32> {
-        self.running().groups().flat_map(Group::processes).collect()
-    }
-
-    fn logged(&self, text: &str) -> bool {
-        self.log().lines().any(|line| line.contains(text))
-    }
-
-    fn log_tail(&self, lines: usize) -> String {
-        let logs = ["maillog", "postfix.out", "dovecot.out"].map(|file| tail(&self.below(file), lines));
-        format!("the last words of {}:\n  {}", self.plan.name, logs.join("\n  ").trim_end())
     }
 }
 

@@ -71,6 +71,11 @@ impl Backlog {
         self.next = None;
     }
 
+    /// Messages that wait for a thread.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Messages in work or waiting.
     pub(crate) fn len(&self) -> usize {
         self.known.len()

@@ -1,20 +1,31 @@
 //! The threads that attempt messages: as many as there is work for, at most as many as the setting says.
+//!
+//! Where a batch of messages can share its syncs, few threads do more than many: two take turns, so that one claims and writes while the
+//! other waits for the disk. Where each copy has its own syncs, there is a thread for each message instead.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use lib_mail::{QueueId, Timestamp};
 use lib_spool::Queue;
 use tokio::sync::Notify;
 
-use crate::attempt::attempt;
-use crate::backlog::Backlog;
+use crate::backlog::{Backlog, Next};
+use crate::batch::Batch;
 use crate::office::Office;
+
+/// Threads with a batch each that take turns.
+const FEW: usize = 2;
+/// A batch that takes longer waits for something else than the disk's usual turn: another thread takes its place.
+const LONG: Duration = Duration::from_millis(500);
 
 /// All of them, and their work.
 pub(crate) struct Crew {
     office: Arc<Office>,
     work: Mutex<Work>,
+    /// Threads at most.
     most: usize,
     draining: AtomicBool,
     /// Told when a thread has no more work, and when a moment was learned at which there is some.
@@ -25,6 +36,9 @@ pub(crate) struct Crew {
 struct Work {
     backlog: Backlog,
     threads: usize,
+    /// The batches in work, by a number, and since when.
+    batches: HashMap<u64, Instant>,
+    numbers: u64,
 }
 
 impl Crew {
@@ -33,11 +47,19 @@ impl Crew {
         Arc::new(Crew { office, work, most, draining, changed })
     }
 
-    /// Adds messages to be attempted, and starts threads for them. To be called inside the runtime.
+    /// Messages of a batch, at most. One where copies do not share their syncs, or not now.
+    fn batch(&self) -> usize {
+        self.office.mailboxes.together().min(self.most)
+    }
+
+    /// Adds messages to be attempted, and starts threads for what waits. To be called inside the runtime, also without messages now and
+    /// then: a batch may have come to take long.
     pub(crate) fn add(self: &Arc<Self>, ids: impl IntoIterator<Item = QueueId>) {
         let mut work = self.lock();
-        let new = ids.into_iter().filter(|id| work.backlog.add(*id)).count();
-        let start = if self.is_draining() { 0 } else { new.min(self.most.saturating_sub(work.threads)) };
+        for id in ids {
+            work.backlog.add(id);
+        }
+        let start = if self.is_draining() { 0 } else { self.wanted(&work) };
         work.threads += start;
         drop(work);
         for _ in 0..start {
@@ -46,22 +68,56 @@ impl Crew {
         }
     }
 
+    /// How many threads there should be more.
+    fn wanted(&self, work: &Work) -> usize {
+        let long = work.batches.values().filter(|since| since.elapsed() > LONG).count();
+        let enough = if self.batch() == 1 { self.most } else { FEW };
+        let moving = work.threads.saturating_sub(long);
+        enough.saturating_sub(moving).min(work.backlog.waiting()).min(self.most.saturating_sub(work.threads))
+    }
+
     /// Attempts messages until none waits.
     fn run(&self) {
-        while let Some(id) = self.take() {
-            let next = attempt(&self.office, id);
-            self.lock().backlog.done(id, next);
+        while let Some((number, batch)) = self.gather() {
+            self.ended(number, batch.run());
         }
         self.changed.notify_one();
     }
 
-    fn take(&self) -> Option<QueueId> {
+    /// Claims what waits, as much as a batch takes; `None`, and the thread ends, where nothing does.
+    fn gather(&self) -> Option<(u64, Batch<'_>)> {
+        let (number, first) = self.begin()?;
+        let mut batch = Batch::new(&self.office, self.batch());
+        batch.add(first);
+        while !batch.is_full()
+            && let Some(id) = self.take()
+        {
+            batch.add(id);
+        }
+        Some((number, batch))
+    }
+
+    fn begin(&self) -> Option<(u64, QueueId)> {
         let mut work = self.lock();
         let id = if self.is_draining() { None } else { work.backlog.take() };
-        if id.is_none() {
+        let Some(id) = id else {
             work.threads -= 1;
-        }
-        id
+            return None;
+        };
+        work.numbers += 1;
+        let number = work.numbers;
+        work.batches.insert(number, Instant::now());
+        Some((number, id))
+    }
+
+    fn take(&self) -> Option<QueueId> {
+        if self.is_draining() { None } else { self.lock().backlog.take() }
+    }
+
+    fn ended(&self, number: u64, ended: Vec<(QueueId, Next)>) {
+        let mut work = self.lock();
+        work.batches.remove(&number);
+        ended.into_iter().for_each(|(id, next)| work.backlog.done(id, next));
     }
 
     /// Takes nothing new from now on.

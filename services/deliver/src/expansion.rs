@@ -25,7 +25,7 @@ impl Attempt<'_> {
             let Some(recipient) = self.claim.envelope().recipients.get(index) else { continue };
             if self.maps.accounts.is_none() {
                 let status = self.status(451, 3, 0, "The list of accounts cannot be read now");
-                self.end(index, What::Deferred, status);
+                self.end_one(index, What::Deferred, status);
                 continue;
             }
             let address = recipient.address.clone();
@@ -35,7 +35,7 @@ impl Attempt<'_> {
                 }
                 _ if self.passed.contains(&address.key()) => {
                     let status = self.status(554, 4, 6, format!("Mail loop: the message has passed {address} before"));
-                    self.end(index, What::Failed, status);
+                    self.end_one(index, What::Failed, status);
                 }
                 Expansion::Members(members) if all + members.len() <= MAX_ALL => {
                     all += members.len();
@@ -44,16 +44,16 @@ impl Attempt<'_> {
                 Expansion::Loop(way) => {
                     let way: Vec<_> = way.iter().take(MAX_NAMED).map(ToString::to_string).collect();
                     let status = self.status(554, 4, 6, format!("The alias leads in a circle: {}", way.join(", ")));
-                    self.end(index, What::Failed, status);
+                    self.end_one(index, What::Failed, status);
                 }
                 Expansion::Members(_) => {
                     let text = format!("With the members of its aliases the message would have over {MAX_ALL} recipients");
                     let status = self.status(554, 5, 3, text);
-                    self.end(index, What::Failed, status);
+                    self.end_one(index, What::Failed, status);
                 }
                 Expansion::TooMany => {
                     let status = self.status(554, 2, 4, format!("The alias has over {MAX_MEMBERS} members"));
-                    self.end(index, What::Failed, status);
+                    self.end_one(index, What::Failed, status);
                 }
             }
         }

@@ -17,7 +17,7 @@ impl Attempt<'_> {
     /// name in a Delivered-To line, so that it is known when it comes back.
     pub(crate) fn forward(&mut self, from: usize, targets: &[(usize, Address)]) -> Result<(), Error> {
         let Some((first, _)) = targets.first() else { return Ok(()) };
-        let id = match self.office.spool.begin_child(self.claim, CAUSE, *first)? {
+        let id = match self.office.spool.begin_child(&self.claim, CAUSE, *first)? {
             Child::Made(id) => id,
             Child::New(mut incoming) => {
                 let id = incoming.id();
@@ -32,7 +32,7 @@ impl Attempt<'_> {
         };
         for (index, _) in targets {
             let status = self.status(250, 0, 0, format!("Passed on as {id}"));
-            self.end(*index, What::Forwarded(id), status);
+            self.end_one(*index, What::Forwarded(id), status);
         }
         self.passed_on.push(id);
         Ok(())

@@ -7,6 +7,7 @@
 
 mod attempt;
 mod backlog;
+mod batch;
 mod crew;
 mod events;
 mod expansion;

@@ -182,6 +182,7 @@ impl Program {
     }
 
     fn tick(&self, reporter: &Reporter) {
+        self.crew.add([]);
         let sessions = self.crew.len() as u64;
         let why = if self.office.spool.in_trouble() { "outcomes cannot be recorded: nothing is delivered" } else { "" };
         reporter.state(&State { sessions, accepting: "running".into(), why: why.into() });

@@ -68,6 +68,10 @@ enum FileKind {
     Sim(SimFile),
 }
 
+/// A sync of a whole file system that is to come; made before what it shall cover is written. See [`Dir::begin_sync_all`].
+#[derive(Debug)]
+pub struct SyncAll(DirKind);
+
 macro_rules! on {
     ($self:expr, $kind:ident, $inner:ident => $call:expr) => {
         match &$self.0 {
@@ -195,9 +199,33 @@ impl Dir {
         on!(self, DirKind, dir => dir.names_follow_files())
     }
 
+    /// Whether [`begin_sync_all`](Self::begin_sync_all) is known to hold on this file system: on ext4, where power cuts have shown it,
+    /// and tmpfs, which has nothing to lose; from Linux 5.8 on, since older systems do not tell of what could not be written.
+    pub fn can_sync_all(&self) -> io::Result<bool> {
+        on!(self, DirKind, dir => dir.can_sync_all())
+    }
+
+    /// Opens what a later [`SyncAll::sync`] needs. It must be opened before that which the sync is to cover is written, and belong to
+    /// one caller alone: the system tells each such handle of a failed write once, and only of those since it was opened.
+    pub fn begin_sync_all(&self) -> io::Result<SyncAll> {
+        match &self.0 {
+            DirKind::Real(dir) => dir.reopen().map(|dir| SyncAll(DirKind::Real(dir))),
+            DirKind::Sim(dir) => dir.reopen().map(|dir| SyncAll(DirKind::Sim(dir))),
+        }
+    }
+
     /// Puts a file of this content under the name, wholly or not at all, durable on return: a new file `NAME.new`, written, synced,
     /// renamed, this directory synced. Callers that may race hold a lock of their own.
     pub fn replace(&self, name: &str, content: &[u8], mode: u32, purpose: Purpose) -> io::Result<()> {
+        self.replace_with(name, content, mode, Some(purpose))
+    }
+
+    /// As [`replace`](Self::replace) without a sync: for what the caller syncs itself, or can do without after a power cut.
+    pub fn replace_unsynced(&self, name: &str, content: &[u8], mode: u32) -> io::Result<()> {
+        self.replace_with(name, content, mode, None)
+    }
+
+    fn replace_with(&self, name: &str, content: &[u8], mode: u32, sync: Option<Purpose>) -> io::Result<()> {
         let fresh = format!("{name}.new");
         if let Err(error) = self.unlink(&fresh)
             && error.kind() != ErrorKind::NotFound
@@ -205,13 +233,22 @@ impl Dir {
             return Err(error);
         }
         let file = self.create_with(&fresh, mode)?;
-        let written = file.write_at(content, 0).and_then(|()| file.sync(purpose));
-        let placed = written.and_then(|()| self.rename(&fresh, self, name)).and_then(|()| self.sync(purpose));
+        let written = file.write_at(content, 0).and_then(|()| sync.map_or(Ok(()), |purpose| file.sync(purpose)));
+        let placed = written.and_then(|()| self.rename(&fresh, self, name));
+        let placed = placed.and_then(|()| sync.map_or(Ok(()), |purpose| self.sync(purpose)));
         if placed.is_err() {
             // The next replace begins by removing it; the error that counts is the first.
             let _ = self.unlink(&fresh);
         }
         placed
+    }
+}
+
+impl SyncAll {
+    /// Makes all that was written on the file system durable, whoever wrote it: contents, lengths, names. Waits for what others have
+    /// written too, and fails where theirs fails. After a failure nothing that was written since the beginning can be called durable.
+    pub fn sync(&self, purpose: Purpose) -> io::Result<()> {
+        on!(self, DirKind, dir => dir.sync_all(purpose))
     }
 }
 

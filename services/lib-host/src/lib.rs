@@ -13,9 +13,9 @@ mod sim;
 mod watched;
 
 pub use clock::Clock;
-pub use disk::{Dir, Disk, File};
-pub use mutant::is_mutant;
+pub use disk::{Dir, Disk, File, SyncAll};
 pub use meta::{Access, Entry, Kind, Meta, Purpose, Space};
+pub use mutant::is_mutant;
 pub use random::random_bytes;
 pub use real::mount_point;
 pub use sim::SimDisk;

@@ -20,6 +20,8 @@ const DIR_MODE: u32 = 0o770;
 /// Magic numbers of statfs(2). ext2 and ext3 share ext4's and are served by its driver.
 const EXT4: u64 = 0xef53;
 const TMPFS: u64 = 0x0102_1994;
+/// Since this version of Linux syncfs(2) tells of what could not be written.
+const SYNCFS_TELLS: (u32, u32) = (5, 8);
 
 #[derive(Debug, Clone)]
 pub(crate) struct RealDir(Arc<OwnedFd>);
@@ -120,8 +122,26 @@ impl RealDir {
     }
 
     pub(crate) fn names_follow_files(&self) -> io::Result<bool> {
+        self.is_known()
+    }
+
+    /// Whether power cuts were tried on this kind of file system.
+    fn is_known(&self) -> io::Result<bool> {
         let magic = rustix::fs::fstatfs(&*self.0)?.f_type;
         Ok(matches!(u64::try_from(magic), Ok(EXT4 | TMPFS)))
+    }
+
+    pub(crate) fn can_sync_all(&self) -> io::Result<bool> {
+        let release = rustix::system::uname().release().to_string_lossy().into_owned();
+        Ok(version(&release) >= SYNCFS_TELLS && self.is_known()?)
+    }
+
+    pub(crate) fn reopen(&self) -> io::Result<RealDir> {
+        self.open_dir(Path::new("."))
+    }
+
+    pub(crate) fn sync_all(&self, purpose: Purpose) -> io::Result<()> {
+        if mutant::skips(purpose) { Ok(()) } else { Ok(rustix::fs::syncfs(&*self.0)?) }
     }
 
     pub(crate) fn space(&self) -> io::Result<Space> {
@@ -204,10 +224,30 @@ impl RealFile {
     }
 }
 
+/// The first two numbers of a release as `6.1.0-13-amd64`; zeros where it has none.
+fn version(release: &str) -> (u32, u32) {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
 /// The topmost directory above `path` that lies on the same file system: where it is mounted, or `path` where that cannot be told.
 pub fn mount_point(path: &Path) -> PathBuf {
     let device = |path: &Path| std::fs::metadata(path).map(|meta| meta.dev()).ok();
     let Ok(path) = path.canonicalize() else { return path.to_owned() };
     let own = device(&path);
     path.ancestors().take_while(|above| device(above) == own).last().unwrap_or(&path).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases() {
+        for (release, numbers) in
+            [("6.1.0-13-amd64", (6, 1)), ("5.10", (5, 10)), ("5.8-rc1", (5, 8)), ("next", (0, 0)), ("", (0, 0))]
+        {
+            assert_eq!(version(release), numbers, "{release}");
+        }
+    }
 }

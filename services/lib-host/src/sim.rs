@@ -5,7 +5,8 @@
 //! - `fsync` of a file makes its content durable and the name under which it was created (as ext4, XFS and btrfs do, unless
 //!   [`names_need_directory_sync`](SimDisk::names_need_directory_sync)), but neither a later rename nor the names of its directories;
 //! - moves and removals survive in any combination until a directory that they touch is synced; a move is one step, never half;
-//! - a failed `fsync` loses what was unsynced for good, though reading still shows it;
+//! - `syncfs` makes everything durable, where it may be relied on at all ([`can_sync_all`](SimDisk::can_sync_all));
+//! - a failed `fsync` or `syncfs` loses what was unsynced for good, though reading still shows it;
 //! - locks die with their process.
 
 mod calls;
@@ -96,6 +97,11 @@ impl SimDisk {
     /// From now on a new file's name is durable only after a sync of its directory.
     pub fn names_need_directory_sync(&self) {
         self.world().names_follow = false;
+    }
+
+    /// From now on one sync may stand for all.
+    pub fn can_sync_all(&self) {
+        self.world().syncs_all = true;
     }
 
     /// Limits the room: octets and files that can be added from now on.

@@ -40,6 +40,19 @@ fn names() {
 }
 
 #[test]
+fn one_sync_for_all() {
+    on_both(|dir| {
+        let sub = dir.dir_or_make("sub").unwrap();
+        let all = sub.begin_sync_all().unwrap();
+        dir.create("a").unwrap().write_at(b"x", 0).unwrap();
+        dir.rename("a", &sub, "a").unwrap();
+        all.sync(Purpose::MaildirFile).unwrap();
+        all.sync(Purpose::MaildirDirectory).unwrap();
+        assert!(sub.stat("a").unwrap().is_some());
+    });
+}
+
+#[test]
 fn content() {
     on_both(|dir| {
         let file = dir.create("f").unwrap();

@@ -26,8 +26,14 @@ struct State {
 struct Round(Mutex<Option<Result<(), Failure>>>);
 
 /// A copy of an error that several callers get.
-#[derive(Clone)]
-struct Failure(io::ErrorKind, String, Option<i32>);
+#[derive(Debug, Clone)]
+pub(crate) struct Failure(io::ErrorKind, String, Option<i32>);
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        Failure(error.kind(), error.to_string(), error.raw_os_error())
+    }
+}
 
 impl From<Failure> for io::Error {
     fn from(Failure(kind, text, code): Failure) -> io::Error {
@@ -52,7 +58,7 @@ impl Batcher {
         state.running = true;
         state.next = Arc::default();
         drop(state);
-        let result = sync().map_err(|error| Failure(error.kind(), error.to_string(), error.raw_os_error()));
+        let result = sync().map_err(Failure::from);
         round.end(result.clone());
         self.lock().running = false;
         self.ended.notify_all();

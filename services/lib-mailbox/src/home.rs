@@ -32,6 +32,15 @@ pub(crate) struct HomeName {
     user: String,
 }
 
+/// When what is made must be durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lasting {
+    /// On return.
+    Now,
+    /// The caller syncs everything before it relies on it.
+    Later,
+}
+
 /// A message file that was found.
 pub(crate) struct Found {
     /// Its directory, relative to the home.
@@ -61,7 +70,7 @@ impl HomeName {
 
     /// Opens the home and makes what is missing of it and of its Maildir, and syncs each directory that holds one of them, whoever made
     /// it: another process may have done so a moment ago without having synced it yet.
-    pub(crate) fn make(&self, mail: &Dir) -> io::Result<Dir> {
+    pub(crate) fn make(&self, mail: &Dir, lasting: Lasting) -> io::Result<Dir> {
         let domain = mail.dir_or_make(&self.domain)?;
         let home = domain.dir_or_make(&self.user)?;
         let maildir = home.dir_or_make(MAILDIR)?;
@@ -70,8 +79,10 @@ impl HomeName {
         }
         // Made here so that a session can lock, and delete, when the disk has no room for a file any more.
         home.open_or_create(LOCK)?;
-        for holder in [&maildir, &home, &domain, mail] {
-            holder.sync(Purpose::MaildirDirectory)?;
+        if lasting == Lasting::Now {
+            for holder in [&maildir, &home, &domain, mail] {
+                holder.sync(Purpose::MaildirDirectory)?;
+            }
         }
         Ok(home)
     }
@@ -125,10 +136,10 @@ pub(crate) fn find(home: &Dir, base: &str) -> io::Result<Option<Found>> {
 }
 
 /// Counts the mailbox and writes its ledger.
-pub(crate) fn recount(home: &Dir) -> io::Result<Usage> {
+pub(crate) fn recount(home: &Dir, lasting: Lasting) -> io::Result<Usage> {
     let ledger = Ledger::lock(home)?;
     let usage = count(home)?;
-    ledger.set(usage)?;
+    ledger.set(usage, lasting)?;
     Ok(usage)
 }
 

@@ -8,6 +8,7 @@ use std::io::{self, ErrorKind};
 use lib_host::{Access, Dir, File, Purpose};
 
 use crate::Usage;
+use crate::home::Lasting;
 
 const NAME: &str = "usage";
 const FIRST_LINE: &str = "bongsu-usage 1";
@@ -23,6 +24,8 @@ const MAX_REOPENS: usize = 100;
 pub(crate) struct Ledger<'a> {
     home: &'a Dir,
     file: File,
+    /// Octets; nobody else appends while it is locked.
+    len: u64,
 }
 
 /// A change of the mailbox.
@@ -38,9 +41,10 @@ impl<'a> Ledger<'a> {
         for _ in 0..MAX_REOPENS {
             let file = home.open_or_create(NAME)?;
             file.lock()?;
+            let meta = file.meta()?;
             // Compaction may have put another file under the name while this one waited.
-            if home.stat(NAME)?.is_some_and(|named| file.meta().is_ok_and(|meta| meta.same_file(&named))) {
-                return Ok(Ledger { home, file });
+            if home.stat(NAME)?.is_some_and(|named| meta.same_file(&named)) {
+                return Ok(Ledger { home, file, len: meta.len });
             }
         }
         Err(io::Error::other("the ledger is replaced again and again"))
@@ -48,24 +52,29 @@ impl<'a> Ledger<'a> {
 
     /// Whether there was no ledger: nothing has been counted.
     pub(crate) fn is_fresh(&self) -> bool {
-        self.file.meta().is_ok_and(|meta| meta.len == 0)
+        self.len == 0
     }
 
-    /// Notes a change, and compacts where the ledger has grown long.
-    pub(crate) fn note(&self, change: Change, by: Usage) -> io::Result<()> {
+    /// Notes a change, and compacts where the ledger has grown long. The last use of this value.
+    pub(crate) fn note(self, change: Change, by: Usage) -> io::Result<()> {
         let sign = if change == Change::Added { '+' } else { '-' };
-        self.file.append(format!("\n{sign}{} {}.", by.bytes, by.messages).as_bytes())?;
-        if self.file.meta()?.len > COMPACT_OVER {
+        let line = format!("\n{sign}{} {}.", by.bytes, by.messages);
+        self.file.append(line.as_bytes())?;
+        if self.len + line.len() as u64 > COMPACT_OVER {
             let usage = parse(&self.file.read_from(0, MAX_LEN)?);
-            self.set(usage)?;
+            self.set(usage, Lasting::Now)?;
         }
         Ok(())
     }
 
     /// Replaces the ledger by one that says this. Consumes nothing: the lock is on the replaced file and goes with it.
-    pub(crate) fn set(&self, usage: Usage) -> io::Result<()> {
+    /// Where it need not last yet, a power cut may leave it empty or away, which the next process's recount puts right.
+    pub(crate) fn set(&self, usage: Usage, lasting: Lasting) -> io::Result<()> {
         let text = format!("{FIRST_LINE}\n={} {}.", usage.bytes, usage.messages);
-        self.home.replace(NAME, text.as_bytes(), MODE, Purpose::Ledger)
+        match lasting {
+            Lasting::Now => self.home.replace(NAME, text.as_bytes(), MODE, Purpose::Ledger),
+            Lasting::Later => self.home.replace_unsynced(NAME, text.as_bytes(), MODE),
+        }
     }
 }
 

@@ -6,11 +6,14 @@
 
 mod batch;
 mod delivery;
+mod group;
 mod home;
 mod ledger;
 mod listing;
 mod maildrop;
 mod name;
+mod seat;
+mod together;
 mod wire;
 
 use std::io::{self, Read};
@@ -20,10 +23,12 @@ use std::sync::Arc;
 use lib_host::{Dir, Disk};
 use lib_mail::QueueId;
 
-use delivery::{Depositor, Seats};
-use home::HomeName;
+use group::Group;
+use home::{HomeName, Lasting};
 use listing::Listings;
 pub use maildrop::{Body, Maildrop};
+use seat::Seats;
+use together::Together;
 
 /// Why a mailbox could not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +103,7 @@ pub struct Mailboxes(Arc<Shared>);
 struct Shared {
     mail: Dir,
     seats: Seats,
+    together: Together,
     listings: Listings,
 }
 
@@ -115,7 +121,9 @@ impl Mailboxes {
     /// # Errors
     /// As [`Mailboxes::open`].
     pub fn open_on(disk: &Disk, mail: &Path) -> io::Result<Mailboxes> {
-        let shared = Shared { mail: disk.dir(mail)?, seats: Seats::default(), listings: Listings::default() };
+        let mail = disk.dir(mail)?;
+        let together = Together::on(&mail)?;
+        let shared = Shared { mail, seats: Seats::default(), together, listings: Listings::default() };
         Ok(Mailboxes(Arc::new(shared)))
     }
 
@@ -124,8 +132,23 @@ impl Mailboxes {
     ///
     /// # Errors
     /// On any error it is not certain that there is a copy; a later call with `repeat` is safe.
-    pub fn deliver(&self, account: &str, mut delivery: Delivery<'_>) -> Result<Delivered, Error> {
-        Depositor::new(&self.0.mail, &self.0.seats, account)?.deliver(&mut delivery)
+    pub fn deliver(&self, account: &str, delivery: Delivery<'_>) -> Result<Delivered, Error> {
+        let mut delivered = self.deliver_all(&mut [(account, delivery)]);
+        // There is a result for each.
+        delivered.pop().unwrap_or(Err(Error::Gone))
+    }
+
+    /// As [`Mailboxes::deliver`] for several copies, each with its account, that share their syncs where the file system allows; a
+    /// result for each, in their order. No two may be the same message for the same account. It takes as long as all of them, so
+    /// they should be about [`Mailboxes::together`] at the most.
+    pub fn deliver_all<'a>(&'a self, deliveries: &mut [(&'a str, Delivery<'_>)]) -> Vec<Result<Delivered, Error>> {
+        Group::deliver(&self.0, deliveries)
+    }
+
+    /// How many deliveries are worth gathering for one call of [`Mailboxes::deliver_all`] now: one where each has syncs of its own, which
+    /// share their costs with those of other threads.
+    pub fn together(&self) -> usize {
+        if self.0.together.is_of_use() { together::MOST } else { 1 }
     }
 
     /// Locks the account's maildrop and lists it. A mailbox that does not exist yet is empty.
@@ -149,7 +172,7 @@ impl Mailboxes {
     /// # Errors
     /// As [`Mailboxes::usage`].
     pub fn recount(&self, account: &str) -> Result<Usage, Error> {
-        self.at_home(account, "recount", home::recount)
+        self.at_home(account, "recount", |home| home::recount(home, Lasting::Now))
     }
 
     /// The keys of all accounts that have a home here, sorted. (Whether the account still exists is not asked.)

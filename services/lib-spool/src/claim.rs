@@ -36,12 +36,16 @@ pub struct Claim {
 #[derive(Debug)]
 struct State {
     history: History,
-    /// Octets of the history: what this claim found and wrote.
+    /// Octets of the history: what this claim found and wrote or keeps back.
     length: u64,
+    /// Lines of deliveries that are not written yet: they need not be where the message goes at once.
+    kept_back: String,
     /// Something was recorded that must not be forgotten.
     unsynced: bool,
     /// Among it is something else than a delivery: only of a delivery a repeat is recognised where it went, by the message's id.
     unsynced_for_removal: bool,
+    /// Lines are missing in the file.
+    unwritten: bool,
     /// A sync failed: nothing that this claim recorded can be called durable any more.
     failed: bool,
     /// The name is gone or another's; there is no lock to let go.
@@ -122,9 +126,11 @@ impl Claim {
             state: Mutex::new(State {
                 unsynced: lines.iter().any(must_last),
                 unsynced_for_removal: lines.iter().any(must_last_beyond_removal),
+                unwritten: false,
                 failed: false,
                 gone: false,
                 length: len.saturating_sub(stored.lengths.history_at()),
+                kept_back: String::new(),
                 history: stored.history,
             }),
             syncing: Mutex::default(),
@@ -196,8 +202,8 @@ impl Claim {
         Ok(state.history.bounce_wanted())
     }
 
-    /// Appends outcomes, in one write. Equal outcomes of several recipients share a line; where the history is long, words are left out. Not
-    /// durable before [`sync`](Self::sync). `Misuse`, and nothing is written, where an index names nobody, or an expansion grows too large.
+    /// Appends outcomes, in one write; mere deliveries are kept back until the message is not to go at once. Equal outcomes of several
+    /// recipients share a line; where the history is long, words are left out. Not durable before [`sync`](Self::sync). `Misuse`, and nothing is written, where an index names nobody, or an expansion grows too large.
     pub fn record(&self, outcomes: &[(usize, Outcome)]) -> Result<(), Error> {
         let lines = thrift::gather(outcomes);
         let mut state = locked(&self.state);
@@ -210,7 +216,13 @@ impl Claim {
         let last = state.history.recipients.last_deferral();
         let fitted =
             thrift::fit(&self.spot.id, state.length, &lines, last).ok_or_else(|| std::io::ErrorKind::FileTooLarge.into());
-        self.append(&mut state, &fitted.doing("record outcomes")?)?;
+        let fitted = fitted.doing("record outcomes")?;
+        if lines.iter().all(|line| line.outcome.what == What::Delivered) {
+            state.length += fitted.len() as u64;
+            state.kept_back.push_str(&fitted);
+        } else {
+            self.append(&mut state, &fitted)?;
+        }
         for line in lines {
             state.unsynced |= must_last(&line);
             state.unsynced_for_removal |= must_last_beyond_removal(&line);
@@ -219,14 +231,17 @@ impl Claim {
         Ok(())
     }
 
+    /// Writes what was kept back and this behind it.
     fn append(&self, state: &mut State, text: &str) -> Result<(), Error> {
+        // A part of it, or two, may lie there even where it failed.
+        state.length += text.len() as u64;
+        let text = std::mem::take(&mut state.kept_back) + text;
         if text.is_empty() {
             return Ok(());
         }
-        // A part of it, or two, may lie there even where it failed.
-        state.length += text.len() as u64;
-        let written = ballast::append(&self.shared, &self.file, text);
+        let written = ballast::append(&self.shared, &self.file, &text);
         if written.is_err() {
+            state.unwritten = true;
             self.in_trouble(text.len());
         }
         written.doing("record outcomes")
@@ -260,6 +275,7 @@ impl Claim {
             if !state.unsynced {
                 return Ok(());
             }
+            self.append(&mut state, "")?;
             state.unsynced = false;
             state.unsynced_for_removal = false;
             (!self.family.is_empty()).then(|| state.history.recipients.clone())
@@ -362,9 +378,10 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         // A body reader may keep the file open; the lock must not live with it. Where this fails, closing lets it go.
-        let state = locked(&self.state);
+        let mut state = locked(&self.state);
         if !state.gone {
-            if state.history.recipients.lines().is_empty() {
+            let written = self.append(&mut state, "");
+            if state.history.recipients.lines().is_empty() || written.is_err() || state.unwritten {
                 self.shared.remember(self.spot);
             }
             let _ = self.file.unlock();

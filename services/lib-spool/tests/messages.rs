@@ -77,7 +77,8 @@ fn a_small_message_is_one_job_of_few_calls() {
         .collect();
     assert_eq!(calls, ["create", "lock", "fstat", "write", "write", "utimens", "sync"]);
 
-    assert_eq!(calls_to_settle(&disk, &spool, Queue::Local, What::Delivered), [&CLAIM[..], &["append", "unlink"]].concat());
+    // A mailbox knows a repeat, so a message that is delivered goes without a record.
+    assert_eq!(calls_to_settle(&disk, &spool, Queue::Local, What::Delivered), [&CLAIM[..], &["unlink"]].concat());
     // A peer does not know a repeat: that it has the message is durable before the message goes.
     assert_eq!(
         calls_to_settle(&disk, &spool, Queue::Relay, What::Relayed),
@@ -97,6 +98,45 @@ fn calls_to_settle(disk: &SimDisk, spool: &lib_spool::Spool, queue: Queue, what:
     claim.record(&[(0, outcome(what))]).unwrap();
     claim.finish().unwrap();
     disk.trace()[usize::try_from(before).unwrap()..].iter().map(|call| call.split(' ').next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn deliveries_are_written_where_the_message_does_not_go_at_once() {
+    let disk = SimDisk::new();
+    let spool = open(&disk);
+    let id = put(&spool, b"x", to(Queue::Local, &["a@b.example", "c@b.example", "d@b.example", "e@b.example"])).unwrap();
+    let claim = || spool.claim(Queue::Local, &id).unwrap().unwrap();
+    let deliver = |index| {
+        let claim = claim();
+        claim.record(&[(index, outcome(What::Delivered))]).unwrap();
+        claim
+    };
+    drop(deliver(0));
+    assert_eq!(claim().pending(), [1, 2, 3], "after it was let go");
+    deliver(1).defer(START).unwrap();
+    assert_eq!(claim().pending(), [2, 3], "after it was deferred");
+    let last = deliver(2);
+    last.record(&[(3, outcome(What::Deferred))]).unwrap();
+    let again = disk.kill();
+    assert_eq!(open(&again).claim(Queue::Local, &id).unwrap().unwrap().pending(), [3], "with another outcome behind it");
+}
+
+#[test]
+fn a_delivery_that_could_not_be_written_is_no_first_attempt_again() {
+    let disk = SimDisk::new();
+    let clock = lib_host::Clock::manual(START);
+    let spool = common::open_with(&disk, &clock).unwrap();
+    let claim = |id| spool.claim(Queue::Local, &id).unwrap().unwrap();
+    drop(claim(put(&spool, b"x", to(Queue::Local, &["a@b.example"])).unwrap()));
+    clock.advance(Duration::from_millis(1));
+    let id = put(&spool, b"x", to(Queue::Local, &["a@b.example", "c@b.example"])).unwrap();
+    let first = claim(id);
+    assert!(first.first_attempt());
+    first.record(&[(0, outcome(What::Delivered))]).unwrap();
+    disk.fail_next("append", std::io::ErrorKind::Other);
+    drop(first);
+    let second = claim(id);
+    assert_eq!((second.first_attempt(), second.pending()), (false, vec![0, 1]));
 }
 
 #[test]

@@ -71,6 +71,10 @@ impl Net for ContainerNet {
         Ok(())
     }
 
+    fn nobody(&self) -> IpAddr {
+        IpAddr::V4(self.run.at(host::NOBODY))
+    }
+
     fn names(&self) -> &dyn Names {
         &self.names
     }

@@ -148,7 +148,10 @@ impl Drop for Run {
 }
 
 /// This program, or where that is a test the harness beside the test's own folder of the build.
-fn harness_program() -> Result<std::path::PathBuf> {
+fn harness_program() -> Result<PathBuf> {
+    if let Some(program) = sweep::program() {
+        return Ok(program.to_owned());
+    }
     let own = std::env::current_exe()?;
     let found = own.ancestors().take(4).map(|dir| dir.with_file_name("bongsu-harness")).find(|path| path.is_file());
     found.context("no bongsu-harness beside this program: cargo build -p bongsu-harness")

@@ -43,7 +43,7 @@ pub(super) fn ends(screen: &Screen, number: usize, verdict: &Verdict, took: Dura
     let colour = match verdict {
         Verdict::Passed => "32",
         Verdict::Failed(_) => "1;31",
-        Verdict::Skipped(_) => "33",
+        Verdict::Differs(_) | Verdict::Skipped(_) => "33",
     };
     let head = paint(colours, colour, &format!("{sign} {} {word}", act.name));
     match verdict {
@@ -63,6 +63,9 @@ pub(super) fn ends(screen: &Screen, number: usize, verdict: &Verdict, took: Dura
                 }
             };
             format!("{head} in {}{counts}\n", words::took(took))
+        }
+        Verdict::Differs(text) => {
+            format!("{head}, as is known: {}\n", words::visible(text.lines().next().unwrap_or_default()))
         }
         Verdict::Skipped(reason) => format!("{head}: {}\n", words::visible(reason)),
         Verdict::Failed(text) => {

@@ -31,11 +31,8 @@ pub(super) fn make(node: &Plan, spec: &Spec, data: &Path) -> Result<()> {
     if let Some(kept) = lock(&KEPT).get_or_insert_default().get(&key).cloned() {
         return restore(&kept, data);
     }
-    let added: Vec<Result<()>> = std::thread::scope(|scope| {
-        let adding: Vec<_> = node.accounts.iter().map(|account| scope.spawn(|| add(node, spec, account))).collect();
-        adding.into_iter().map(|added| added.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a thread panicked")))).collect()
-    });
-    added.into_iter().collect::<Result<()>>()?;
+    // One after the other: the first makes the directory's layout, and two that do so at once may trip over each other.
+    node.accounts.iter().try_for_each(|account| add(node, spec, account))?;
     let mut kept = Vec::new();
     for part in PARTS {
         keep(data, Path::new(part), &mut kept)?;

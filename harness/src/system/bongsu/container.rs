@@ -113,8 +113,10 @@ impl Contained {
     }
 
     fn signal_service(&self, process: u32, which: Signal) -> Result<()> {
-        signal(process, which)
-            .context("SKIPPED: a signal to one service of a container needs root, or the container's own user")
+        let sent = signal(process, which);
+        let forbidden = sent.as_ref().is_err_and(|error| error.downcast_ref() == Some(&rustix::io::Errno::PERM));
+        anyhow::ensure!(!forbidden, "SKIPPED: a signal to one service of a container needs root, or the container's own user");
+        sent
     }
 }
 
@@ -206,8 +208,10 @@ impl Server for Contained {
     fn resume_service(&self, service: &str) -> Result<()> {
         // A frozen supervisor could not tell which process it was.
         let mut paused = lock(&self.paused);
-        let at = paused.iter().position(|(name, _)| name == service).with_context(|| format!("{service} is not frozen"))?;
-        self.signal_service(paused.remove(at).1, Signal::CONT)
+        // One that was killed in the meantime is frozen no longer.
+        let Some(at) = paused.iter().position(|(name, _)| name == service) else { return Ok(()) };
+        let (_, process) = paused.remove(at);
+        if crate::node::runs(process) { self.signal_service(process, Signal::CONT) } else { Ok(()) }
     }
 
     fn command(&self, args: &[&str], input: &[u8]) -> Result<Ran> {

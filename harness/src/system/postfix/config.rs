@@ -72,7 +72,7 @@ pub(super) fn main_cf(own: &Own<'_>, settings: &[(String, String)]) -> String {
         ("inet_interfaces", "127.0.0.1".into()),
         ("proxy_interfaces", address.to_string()),
         ("smtp_bind_address", address.to_string()),
-        ("inet_protocols", "ipv4".into()),
+        ("inet_protocols", "all".into()),
         ("mydestination", String::new()),
         ("mynetworks", String::new()),
         ("alias_maps", String::new()),

@@ -17,6 +17,9 @@ fn opened(disk: &SimDisk, clock: &Clock) -> Result<Office, String> {
     office(&Disk::from(disk), Path::new("/spool"), Path::new("/mail"), clock, ALIASES)
 }
 
+/// Copies of the message in a batch, enough for them to share their syncs.
+const BATCH: usize = 3;
+
 /// Commits a message and attempts it; whether the commit was acknowledged.
 fn run(disk: &SimDisk, clock: &Clock) -> bool {
     let Ok(office) = opened(disk, clock) else { return false };
@@ -102,4 +105,37 @@ fn copies_without_syncs_are_caught() {
 #[test]
 fn names_of_copies_without_syncs_are_caught() {
     replay(|disk| disk.skip(Purpose::MaildirDirectory)).unwrap_err();
+}
+
+/// Several messages in one batch: after a cut at any call each is in its mailbox once.
+#[test]
+fn a_batch_that_shares_its_syncs_loses_nothing_either() {
+    let run = |disk: &SimDisk, clock: &Clock| {
+        let Ok(office) = opened(disk, clock) else { return 0 };
+        let ids: Vec<_> = (0..BATCH).map_while(|_| commit(&office, envelope(&[MINJI, SORA]), BODY).ok()).collect();
+        if ids.len() == BATCH {
+            attempt_all(&office, &ids);
+        }
+        ids.len()
+    };
+    let new = || {
+        let disk = SimDisk::new();
+        disk.can_sync_all();
+        disk
+    };
+    let (fresh, whole) = (new(), new());
+    opened(&fresh, &Clock::manual(START)).unwrap();
+    assert_eq!(run(&whole, &Clock::manual(START)), BATCH);
+    assert!(whole.trace().iter().any(|call| call.starts_with("syncfs")));
+    for cut in fresh.calls()..=whole.calls() {
+        let (disk, clock) = (new(), Clock::manual(START));
+        disk.cut_after(cut);
+        let acknowledged = run(&disk, &clock);
+        for (how, left) in [("all lost", disk.power_cut(0)), ("some lost", disk.power_cut(cut + 2)), ("killed", disk.kill())] {
+            let count = recover(&left, &clock).unwrap();
+            let there = |account| (acknowledged..=BATCH).contains(&count[account]);
+            let complete = there("minji") && count["minji"] == count["sora"] && count["left in local"] == 0;
+            assert!(complete, "{how} after call {cut}: {acknowledged} {count:?}; {:?}", disk.trace().last());
+        }
+    }
 }

@@ -21,8 +21,8 @@ use lib_policy::{Aliases, LocalDomains};
 use lib_settings::{Profile, Settings};
 use lib_spool::{Commit, Listing, Options, Queue, Spool};
 
-use crate::attempt::attempt;
 use crate::backlog::Next;
+use crate::batch::Batch;
 use crate::events::Journal;
 use crate::office::{Office, Rules};
 
@@ -127,6 +127,18 @@ impl Yard {
         let text = std::io::read_to_string(claim.body()).unwrap();
         (listing, text)
     }
+}
+
+/// Attempts one message.
+fn attempt(office: &Office, id: QueueId) -> Next {
+    attempt_all(office, &[id])[0].1
+}
+
+/// Attempts messages in one batch.
+fn attempt_all(office: &Office, ids: &[QueueId]) -> Vec<(QueueId, Next)> {
+    let mut batch = Batch::new(office, ids.len());
+    ids.iter().for_each(|id| batch.add(*id));
+    batch.run()
 }
 
 fn commit(office: &Office, envelope: Envelope, body: &str) -> Result<QueueId, lib_spool::Error> {

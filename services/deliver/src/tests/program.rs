@@ -43,7 +43,7 @@ impl Node {
         let clock_file = dir.path().join("config/clock");
         write_clock(&clock_file, START);
         let register = Register::open(&dir.path().join("state")).with_cost(Cost { memory: 64, passes: 1 });
-        register.add(Account::new(address(MINJI)), "secret").unwrap();
+        [MINJI, SORA].into_iter().for_each(|to| register.add(Account::new(address(to)), "secret").unwrap());
         let spool = Spool::open(&dir.path().join("spool"), Options::new(Clock::manual(START), 1_000_000)).unwrap();
         before(dir.path(), &spool);
         let (supervisor, line) = UnixStream::pair().unwrap();
@@ -75,9 +75,18 @@ impl Node {
         settings
     }
 
+    fn count(&self, account: &str) -> usize {
+        self.mailboxes.maildrop(account).map_or(0, |maildrop| maildrop.len())
+    }
+
+    fn tell(&self, to: &str) {
+        let id = queue(&self.spool, to);
+        self.wakes.send(Wake::New(id).to_string().as_bytes()).unwrap();
+    }
+
     fn wait_for(&self, messages: usize) {
         let begun = Instant::now();
-        let count = || self.mailboxes.maildrop(MINJI).map_or(0, |maildrop| maildrop.len());
+        let count = || self.count(MINJI);
         while count() != messages || self.spool.list(Queue::Local).next().is_some() {
             assert!(begun.elapsed() < SOON, "{} of {messages} messages", count());
             std::thread::sleep(Duration::from_millis(20));
@@ -109,11 +118,33 @@ fn queue(spool: &Spool, to: &str) -> QueueId {
 fn what_lies_there_and_what_is_told_arrives_and_a_drain_ends_it() {
     let node = Node::start(|_, spool| drop((0..20).map(|_| queue(spool, MINJI)).collect::<Vec<_>>()));
     node.wait_for(20);
-    for _ in 0..30 {
-        let id = queue(&node.spool, MINJI);
-        node.wakes.send(Wake::New(id).to_string().as_bytes()).unwrap();
-    }
+    (0..30).for_each(|_| node.tell(MINJI));
     node.wait_for(50);
+    node.drain();
+}
+
+/// More batches than take turns are stuck in one mailbox, and another's mail arrives all the same.
+#[test]
+fn a_mailbox_that_is_held_up_holds_up_no_other() {
+    let node = Node::start(|_, spool| {
+        queue(spool, MINJI);
+    });
+    node.wait_for(1);
+    let ledger = std::fs::File::open(node.dir.path().join("mail/example.kr/minji/usage")).unwrap();
+    ledger.lock().unwrap();
+    for _ in 0..3 {
+        node.tell(MINJI);
+        std::thread::sleep(Duration::from_millis(700));
+    }
+    node.tell(SORA);
+    let begun = Instant::now();
+    while node.count(SORA) == 0 {
+        assert!(begun.elapsed() < SOON);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(node.count(MINJI), 1);
+    drop(ledger);
+    node.wait_for(4);
     node.drain();
 }
 

@@ -115,6 +115,32 @@ impl SimDir {
         Ok(())
     }
 
+    pub(crate) fn can_sync_all(&self) -> io::Result<bool> {
+        Ok(self.step("statfs", Path::new("."))?.syncs_all)
+    }
+
+    pub(crate) fn reopen(&self) -> io::Result<SimDir> {
+        drop(self.step("opendir", Path::new("."))?);
+        Ok(self.clone())
+    }
+
+    pub(crate) fn sync_all(&self, purpose: Purpose) -> io::Result<()> {
+        let mut world = match self.step("syncfs", Path::new(".")) {
+            Ok(world) => world,
+            Err(error) => {
+                let mut world = self.disk.world();
+                if !world.was_cut {
+                    world.forget_unsynced();
+                }
+                return Err(error);
+            }
+        };
+        if !world.skips(purpose) {
+            world.sync_all();
+        }
+        Ok(())
+    }
+
     pub(crate) fn names_follow_files(&self) -> io::Result<bool> {
         Ok(self.step("statfs", Path::new("."))?.names_follow)
     }

@@ -58,6 +58,7 @@ impl World {
             next: self.next,
             skipped: self.skipped.clone(),
             names_follow: self.names_follow,
+            syncs_all: self.syncs_all,
             capacity: self.capacity,
             ..World::new()
         }

@@ -75,6 +75,31 @@ fn a_rename_needs_a_directory_sync_and_is_never_half() {
 }
 
 #[test]
+fn one_sync_makes_everything_durable_and_its_failure_loses_everything() {
+    let disk = SimDisk::new();
+    let dir = root(&disk);
+    assert!(!dir.can_sync_all().unwrap());
+    disk.can_sync_all();
+    assert!(dir.can_sync_all().unwrap());
+    dir.make_dir("new").unwrap();
+    let new = dir.dir("new").unwrap();
+    let all = new.begin_sync_all().unwrap();
+    for name in ["a", "b"] {
+        dir.create(name).unwrap().write_at(b"mail", 0).unwrap();
+        dir.rename(name, &new, name).unwrap();
+    }
+    all.sync(SYNC).unwrap();
+    let after = disk.power_cut(0);
+    assert_eq!([content(&after, "new/a"), content(&after, "new/b")], [Some("mail".into()), Some("mail".into())]);
+    let all = dir.begin_sync_all().unwrap();
+    dir.create("c").unwrap().write_at(b"mail", 0).unwrap();
+    disk.fail_next("syncfs", ErrorKind::Other);
+    assert!(all.sync(SYNC).is_err());
+    dir.begin_sync_all().unwrap().sync(SYNC).unwrap();
+    assert_eq!(content(&disk.power_cut(0), "c"), Some(String::new()));
+}
+
+#[test]
 fn an_unsynced_directory_takes_its_files_along() {
     let disk = SimDisk::new();
     let dir = root(&disk);

@@ -65,6 +65,8 @@ pub(crate) struct World {
     pub(crate) skipped: Vec<Purpose>,
     pub(crate) syncs: BTreeMap<Purpose, u64>,
     pub(crate) names_follow: bool,
+    /// Says that one sync may stand for all.
+    pub(crate) syncs_all: bool,
     pub(crate) capacity: (u64, u64),
 }
 
@@ -87,6 +89,7 @@ impl World {
             skipped: Vec::new(),
             syncs: BTreeMap::new(),
             names_follow: true,
+            syncs_all: false,
             capacity: (u64::MAX, u64::MAX),
         }
     }
@@ -258,6 +261,27 @@ impl World {
             .partition(|(index, change)| last.get(&change.inode).is_some_and(|last| index <= last));
         self.moves = rest.into_iter().map(|(_, change)| change).collect();
         self.apply_moves(done.into_iter().map(|(_, change)| change));
+    }
+
+    /// Makes everything durable.
+    pub(crate) fn sync_all(&mut self) {
+        for node in self.nodes.values_mut() {
+            if let Node::File(file) = node {
+                let pending = std::mem::take(&mut file.pending);
+                pending.iter().for_each(|edit| file.apply(edit));
+            }
+        }
+        let moves = std::mem::take(&mut self.moves);
+        self.apply_moves(moves);
+    }
+
+    /// What could not be written is clean in the kernel's eyes: no later sync will write it.
+    pub(crate) fn forget_unsynced(&mut self) {
+        for node in self.nodes.values_mut() {
+            if let Node::File(file) = node {
+                file.pending.clear();
+            }
+        }
     }
 
     pub(crate) fn apply_moves(&mut self, moves: impl IntoIterator<Item = Move>) {

@@ -28,19 +28,41 @@ fn mailboxes(disk: &SimDisk) -> io::Result<Mailboxes> {
     Mailboxes::open_on(&Disk::from(disk), Path::new("/mail"))
 }
 
+/// How the first three messages are delivered.
+#[derive(Clone, Copy)]
+enum Way {
+    OneByOne,
+    /// In one call.
+    Together,
+}
+
 /// Three deliveries to two accounts, a POP3 session that removes the first, another delivery.
-fn run(disk: &SimDisk) -> Promises {
+fn run(disk: &SimDisk, way: Way) -> Promises {
     let mut promises = Promises::default();
-    let _ = run_until_cut(disk, &mut promises);
+    let _ = run_until_cut(disk, way, &mut promises);
     promises
 }
 
-fn run_until_cut(disk: &SimDisk, promises: &mut Promises) -> Result<(), Error> {
+fn run_until_cut(disk: &SimDisk, way: Way, promises: &mut Promises) -> Result<(), Error> {
     let at = |source| Error::Disk { doing: "open", account: String::new(), source };
     let mailboxes = mailboxes(disk).map_err(at)?;
-    for (serial, account) in [(1, MINJI), (2, MINJI), (3, "sora@example.kr")] {
-        deliver(&mailboxes, account, serial, &body(serial), false)?;
-        promises.delivered.push(serial);
+    match way {
+        Way::OneByOne => {
+            for serial in 1..=3 {
+                deliver(&mailboxes, account_of(serial), serial, &body(serial), false)?;
+                promises.delivered.push(serial);
+            }
+        }
+        Way::Together => {
+            let mut failed = None;
+            for (serial, delivered) in (1..).zip(deliver_first(&mailboxes)) {
+                match delivered {
+                    Ok(_) => promises.delivered.push(serial),
+                    Err(error) => failed = Some(error),
+                }
+            }
+            failed.map_or(Ok(()), Err)?;
+        }
     }
     let maildrop = mailboxes.maildrop(MINJI)?;
     promises.removing.push(1);
@@ -50,6 +72,18 @@ fn run_until_cut(disk: &SimDisk, promises: &mut Promises) -> Result<(), Error> {
     deliver(&mailboxes, MINJI, 4, &body(4), false)?;
     promises.delivered.push(4);
     Ok(())
+}
+
+/// The first three messages by one call.
+fn deliver_first(mailboxes: &Mailboxes) -> Vec<Result<Delivered, Error>> {
+    let texts: Vec<_> = (1..=3).map(|serial| (serial, id(serial), body(serial))).collect();
+    let mut bodies: Vec<_> = texts.iter().map(|(_, _, body)| body.as_bytes()).collect();
+    let mut deliveries: Vec<_> = (texts.iter().zip(&mut bodies))
+        .map(|((serial, id, _), body)| {
+            (account_of(*serial), Delivery { id, trace: b"Return-Path: <a@example.net>\r\n", body, repeat: false })
+        })
+        .collect();
+    mailboxes.deliver_all(&mut deliveries)
 }
 
 fn account_of(serial: u32) -> &'static str {
@@ -110,16 +144,16 @@ fn recover(disk: &SimDisk, promises: &Promises) -> Result<(), String> {
 }
 
 /// Runs with the disk cut after each call, as `prepare` made it; the first violation.
-fn replay(prepare: impl Fn(&SimDisk)) -> Result<u64, String> {
+fn replay(way: Way, prepare: impl Fn(&SimDisk)) -> Result<u64, String> {
     let whole = SimDisk::new();
     prepare(&whole);
-    run(&whole);
+    run(&whole, way);
     let calls = whole.calls();
     for cut in 0..=calls {
         let disk = SimDisk::new();
         prepare(&disk);
         disk.cut_after(cut);
-        let promises = run(&disk);
+        let promises = run(&disk, way);
         let after = (0..SEEDS).map(|seed| (format!("power cut, seed {seed}"), disk.power_cut(seed)));
         for (how, left) in after.chain([("kill".to_owned(), disk.kill())]) {
             let named = |what| format!("after {} of {calls} calls, {how}: {what}; {:?}", cut, disk.trace().last());
@@ -132,41 +166,76 @@ fn replay(prepare: impl Fn(&SimDisk)) -> Result<u64, String> {
 
 #[test]
 fn whatever_call_is_the_last_the_rows_hold() {
-    let calls = replay(|_| {}).unwrap();
+    let calls = replay(Way::OneByOne, |_| {}).unwrap();
     assert!(calls > 60, "{calls}");
 }
 
 #[test]
+fn they_hold_for_copies_that_are_delivered_together() {
+    replay(Way::Together, |_| {}).unwrap();
+    let calls = replay(Way::Together, SimDisk::can_sync_all).unwrap();
+    assert!(calls > 50, "{calls}");
+}
+
+#[test]
 fn they_hold_where_a_name_needs_its_directory_synced() {
-    replay(SimDisk::names_need_directory_sync).unwrap();
+    replay(Way::OneByOne, SimDisk::names_need_directory_sync).unwrap();
+    replay(Way::Together, SimDisk::names_need_directory_sync).unwrap();
 }
 
 #[test]
 fn without_the_file_sync_half_messages_show() {
-    let violation = replay(|disk| disk.skip(Purpose::MaildirFile)).unwrap_err();
-    assert!(violation.contains("not whole") || violation.contains("not there"), "{violation}");
+    for way in [Way::OneByOne, Way::Together] {
+        let violation = replay(way, |disk| disk.skip(Purpose::MaildirFile)).unwrap_err();
+        assert!(violation.contains("not whole") || violation.contains("not there"), "{violation}");
+    }
+    let violation = replay(Way::Together, |disk| {
+        disk.can_sync_all();
+        disk.skip(Purpose::MaildirFile);
+    });
+    let violation = violation.unwrap_err();
+    assert!(violation.contains("not whole"), "{violation}");
 }
 
 #[test]
 fn without_the_directory_sync_messages_are_lost() {
-    let violation = replay(|disk| disk.skip(Purpose::MaildirDirectory)).unwrap_err();
+    for way in [Way::OneByOne, Way::Together] {
+        let violation = replay(way, |disk| disk.skip(Purpose::MaildirDirectory)).unwrap_err();
+        assert!(violation.contains("not there"), "{violation}");
+    }
+    let violation = replay(Way::Together, |disk| {
+        disk.can_sync_all();
+        disk.skip(Purpose::MaildirDirectory);
+    });
+    let violation = violation.unwrap_err();
     assert!(violation.contains("not there"), "{violation}");
 }
 
 /// A sync that fails leaves no copy that was not claimed, and the next attempt delivers one.
 #[test]
 fn a_failed_call_never_leaves_two_copies_or_a_false_claim() {
-    let whole = SimDisk::new();
-    run(&whole);
-    for failing in 0..whole.calls() {
-        let disk = SimDisk::new();
-        disk.fail_after(failing, io::ErrorKind::Other);
-        let promises = run(&disk);
-        for left in [disk.kill(), disk.power_cut(0), disk.power_cut(1), disk.power_cut(9)] {
-            let named = |what| format!("call {failing} fails ({:?}): {what}", disk.trace().get(failing as usize));
-            check(&left, &promises).map_err(named).unwrap();
-            recover(&left, &promises).map_err(named).unwrap();
-        }
+    let prepared = [(Way::OneByOne, false), (Way::Together, false), (Way::Together, true)];
+    for (way, syncs_all) in prepared {
+        let new = || {
+            let disk = SimDisk::new();
+            if syncs_all {
+                disk.can_sync_all();
+            }
+            disk
+        };
+        let whole = new();
+        run(&whole, way);
+        (0..whole.calls()).for_each(|failing| fail(&new(), way, failing));
+    }
+}
+
+fn fail(disk: &SimDisk, way: Way, failing: u64) {
+    disk.fail_after(failing, io::ErrorKind::Other);
+    let promises = run(disk, way);
+    for left in [disk.kill(), disk.power_cut(0), disk.power_cut(1), disk.power_cut(9)] {
+        let named = |what| format!("call {failing} fails ({:?}): {what}", disk.trace().get(failing as usize));
+        check(&left, &promises).map_err(named).unwrap();
+        recover(&left, &promises).map_err(named).unwrap();
     }
 }
 

@@ -44,3 +44,38 @@ fn deliveries_and_removals_at_once_leave_a_true_ledger() {
     });
     assert_eq!(yard.mailboxes.usage(MINJI).unwrap(), yard.mailboxes.recount(MINJI).unwrap());
 }
+
+/// One bad name, one unreadable source: the others arrive, each mailbox's ledger is right, and the syncs are shared.
+#[test]
+fn what_fails_leaves_the_others_alone() {
+    struct Torn;
+    impl Read for Torn {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::Error::from_raw_os_error(5))
+        }
+    }
+    let disk = lib_host::SimDisk::new();
+    disk.can_sync_all();
+    let mailboxes = Mailboxes::open_on(&Disk::from(&disk), Path::new("/mail")).unwrap();
+    assert!(mailboxes.together() > 1);
+    let ids: Vec<_> = (0..6).map(id).collect();
+    let (mut torn, mut whole) = (Torn, ["0", "1", "2", "3", "4"].map(str::as_bytes));
+    let mut bodies: Vec<&mut dyn Read> = whole.iter_mut().map(|body| body as &mut dyn Read).collect();
+    bodies.insert(3, &mut torn);
+    let accounts = [MINJI, "sora@example.kr", "no name", MINJI, MINJI, "sora@example.kr"];
+    let mut deliveries: Vec<_> = (accounts.into_iter().zip(&ids).zip(bodies))
+        .map(|((account, id), body)| (account, Delivery { id, trace: b"", body, repeat: false }))
+        .collect();
+    let delivered = mailboxes.deliver_all(&mut deliveries);
+    // Two mailboxes were made, and four copies delivered.
+    let trace = disk.trace();
+    let syncs: Vec<_> = trace.iter().filter(|call| call.starts_with("sync")).collect();
+    assert_eq!(syncs, ["syncfs .", "syncfs ."]);
+    let arrived: Vec<_> = delivered.iter().map(Result::is_ok).collect();
+    assert_eq!(arrived, [true, true, false, false, true, true]);
+    assert!(matches!(delivered[2], Err(Error::Name(_))) && matches!(delivered[3], Err(Error::Source(_))));
+    for account in [MINJI, "sora@example.kr"] {
+        assert_eq!(mailboxes.usage(account).unwrap().messages, 2);
+        assert_eq!(mailboxes.usage(account).unwrap(), mailboxes.recount(account).unwrap());
+    }
+}

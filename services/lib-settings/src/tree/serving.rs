@@ -10,7 +10,8 @@ use crate::{Rate, Reload};
 group! {
     /// Delivering to mailboxes.
     pub struct Deliver {
-        /// Messages that are delivered at one time.
+        /// Threads that deliver. Where copies can share their syncs (on ext4), two of them take turns with up to 64 messages each, and others
+        /// help only where those are held up; elsewhere each takes one message.
         concurrency: u32 { office: "64", least: "1", most: "1000", reload: Reload::Restart, id: "R4", }
     }
 }
