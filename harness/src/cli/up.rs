@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Subcommand};
 
@@ -13,11 +13,11 @@ use crate::Result;
 use crate::driver::DriverKind;
 use crate::faults;
 use crate::load::{Flow, Load};
-use crate::record::{Books, MomentKind};
+use crate::record::{Books, MomentKind, Played, Run, Verdict};
 use crate::report;
 use crate::server::Port;
 use crate::stage::Stage;
-use crate::topology::Topology;
+use crate::topology::{SystemKind, Topology};
 
 /// Between two looks whether somebody wants something.
 const LOOK: Duration = Duration::from_millis(50);
@@ -84,7 +84,26 @@ pub fn up(arguments: &UpArguments, stop: &AtomicBool) -> Result<ExitCode> {
     }
     let balanced = stage.settle(Duration::from_secs(60));
     println!("{}", shown(&stage.balance()?.0));
+    let written = report::write(&told(&stage, &balanced), &arguments.report)?;
+    println!("report: {}", written.html.display());
     balanced.map(|_| ExitCode::SUCCESS)
+}
+
+/// What happened while the topology was up, as a run of one.
+fn told(stage: &Stage, balanced: &Result<Books>) -> Run {
+    let took = stage.journal().start().elapsed();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let played = Played {
+        name: stage.topology.name.clone(),
+        shows: stage.topology.about.clone(),
+        rows: Vec::new(),
+        driver: stage.driver.name().into(),
+        system: SystemKind::Bongsu.name().into(),
+        verdict: balanced.as_ref().err().map_or(Verdict::Passed, |error| Verdict::Failed(format!("{error:#}"))),
+        took,
+        record: stage.record(),
+    };
+    Run { started: now.saturating_sub(took).as_secs(), took, about: Vec::new(), results: vec![played] }
 }
 
 /// A running topology and the loads that somebody began.
