@@ -4,6 +4,7 @@
 //! fails does not fail the delivery.
 
 use std::io::{self, ErrorKind};
+use std::time::Duration;
 
 use lib_host::{Access, Dir, File, Purpose};
 
@@ -19,6 +20,8 @@ const COMPACT_OVER: u64 = 64 * 1024;
 const MAX_LEN: usize = 16 * 1024 * 1024;
 /// A ledger that is replaced each time it is opened, this often in a row, is not opened.
 const MAX_REOPENS: usize = 100;
+/// How long a client's removal waits for the lock.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A ledger, locked: nobody else delivers into the mailbox, removes from it or counts it.
 pub(crate) struct Ledger<'a> {
@@ -38,9 +41,23 @@ pub(crate) enum Change {
 impl<'a> Ledger<'a> {
     /// Waits for the ledger's lock. A missing ledger is made, empty: [`Ledger::is_fresh`] then says that it must be counted.
     pub(crate) fn lock(home: &'a Dir) -> io::Result<Ledger<'a>> {
+        Ledger::open(home, |file| file.lock())
+    }
+
+    /// Waits for the lock as long as a client can be kept waiting. Who holds it longer stands still (stopped, or on a disk that
+    /// hangs); [`discard`] then makes the ledger be counted anew.
+    pub(crate) fn lock_for_client(home: &'a Dir) -> io::Result<Ledger<'a>> {
+        Ledger::open(home, |file| match file.lock_within(PATIENCE) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(ErrorKind::TimedOut.into()),
+            Err(error) => Err(error),
+        })
+    }
+
+    fn open(home: &'a Dir, lock: impl Fn(&File) -> io::Result<()>) -> io::Result<Ledger<'a>> {
         for _ in 0..MAX_REOPENS {
             let file = home.open_or_create(NAME)?;
-            file.lock()?;
+            lock(&file)?;
             let meta = file.meta()?;
             // Compaction may have put another file under the name while this one waited.
             if home.stat(NAME)?.is_some_and(|named| meta.same_file(&named)) {
@@ -76,6 +93,11 @@ impl<'a> Ledger<'a> {
             Lasting::Later => self.home.replace_unsynced(NAME, text.as_bytes(), MODE),
         }
     }
+}
+
+/// Takes a ledger away that missed a change: whoever notes the next one finds none, and counts.
+pub(crate) fn discard(home: &Dir) {
+    let _ = home.unlink(NAME);
 }
 
 /// What the ledger says, without its lock; nothing where there is none.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use lib_host::{Access, Dir, File, Purpose};
 
 use crate::home::{CUR, HomeName, LOCK, NEW, disk_size, find_in};
-use crate::ledger::{Change, Ledger};
+use crate::ledger::{self, Change, Ledger};
 use crate::listing::{Listing, Listings, Message};
 use crate::wire::ToWire;
 use crate::{Error, Usage};
@@ -95,15 +95,16 @@ impl Maildrop {
             return Ok(());
         }
         // Removing works on a full disk too, where the ledger may not.
-        let ledger = Ledger::lock(&self.home);
+        let ledger = Ledger::lock_for_client(&self.home);
         let mut removal = Removal::default();
         for message in indices.iter().filter_map(|index| self.listing.messages.get(*index)) {
             removal.remove(&self.home, message);
         }
-        if let Ok(ledger) = ledger
-            && !ledger.is_fresh()
-        {
-            let _ = ledger.note(Change::Removed, removal.removed);
+        match ledger {
+            Ok(ledger) if ledger.is_fresh() => {}
+            Ok(ledger) => drop(ledger.note(Change::Removed, removal.removed)),
+            Err(error) if error.kind() == ErrorKind::TimedOut => ledger::discard(&self.home),
+            Err(_) => {}
         }
         removal.sync(&self.home).map_err(|error| self.disk("remove messages", error))
     }

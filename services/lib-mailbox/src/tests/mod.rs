@@ -176,3 +176,21 @@ fn a_large_message_streams_through() {
     assert_eq!(read(&maildrop, 0), format!("Return-Path: <a@example.net>\r\n{body}"));
     assert_eq!(delivered.size, maildrop.size(0));
 }
+
+#[test]
+fn a_delivery_that_stands_still_keeps_no_client_waiting() {
+    let yard = Yard::new();
+    yard.deliver(1, "a\r\n", false);
+    yard.deliver(2, "b\r\n", false);
+    let stands_still = std::fs::File::open(yard.dir.path().join("example.kr/minji/usage")).unwrap();
+    stands_still.lock().unwrap();
+    let maildrop = yard.mailboxes.maildrop(MINJI).unwrap();
+    maildrop.remove(&[0]).unwrap();
+    assert_eq!(yard.names("new").len(), 1, "removed all the same");
+    drop((stands_still, maildrop));
+    yard.deliver(3, "c\r\n", false);
+    yard.deliver(4, "d\r\n", false);
+    let on_disk = yard.names("new").into_iter().map(|name| yard.maildir().join("new").join(name).metadata().unwrap().len());
+    let usage = yard.mailboxes.usage(MINJI).unwrap();
+    assert_eq!((usage.bytes, usage.messages), (on_disk.sum(), 3), "counted anew");
+}
