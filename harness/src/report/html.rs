@@ -7,7 +7,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::{books, dialogues, moments, plot, timeline, ways, words};
 use crate::record::{Played, Record, Run, Verdict};
 
-const STYLE: &str = include_str!("html/page.css");
+pub(super) const STYLE: &str = include_str!("html/page.css");
 
 /// Octets that messages and dialogues of all scenarios may take together; each scenario has an equal part, within [`ROOM`].
 const ALL: usize = 7_000_000;
