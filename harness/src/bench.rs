@@ -6,9 +6,13 @@
 mod accept;
 pub mod figures;
 pub mod machine;
+mod maildir;
 pub mod meter;
+mod relay;
+pub mod sink;
 pub mod subject;
 pub mod table;
+mod tarpits;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -54,7 +58,7 @@ impl Turn {
 }
 
 /// All benches.
-pub const ALL: &[Bench] = &[accept::ACCEPT];
+pub const ALL: &[Bench] = &[accept::ACCEPT, maildir::MAILDIR, relay::RELAY, relay::RELAY_MANY, tarpits::TARPITS];
 
 /// What to measure.
 #[derive(Debug, Clone, Default)]
