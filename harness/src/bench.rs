@@ -8,6 +8,7 @@ pub mod figures;
 pub mod machine;
 mod maildir;
 pub mod meter;
+mod queue;
 mod relay;
 pub mod sink;
 pub mod subject;
@@ -58,7 +59,7 @@ impl Turn {
 }
 
 /// All benches.
-pub const ALL: &[Bench] = &[accept::ACCEPT, maildir::MAILDIR, relay::RELAY, relay::RELAY_MANY, tarpits::TARPITS];
+pub const ALL: &[Bench] = &[accept::ACCEPT, maildir::MAILDIR, relay::RELAY, relay::RELAY_MANY, tarpits::TARPITS, queue::QUEUE];
 
 /// What to measure.
 #[derive(Debug, Clone, Default)]
