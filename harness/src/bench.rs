@@ -7,7 +7,9 @@ mod accept;
 pub mod figures;
 pub mod machine;
 mod maildir;
+mod memory;
 pub mod meter;
+mod pop3;
 mod queue;
 mod relay;
 pub mod sink;
@@ -59,7 +61,16 @@ impl Turn {
 }
 
 /// All benches.
-pub const ALL: &[Bench] = &[accept::ACCEPT, maildir::MAILDIR, relay::RELAY, relay::RELAY_MANY, tarpits::TARPITS, queue::QUEUE];
+pub const ALL: &[Bench] = &[
+    accept::ACCEPT,
+    maildir::MAILDIR,
+    relay::RELAY,
+    relay::RELAY_MANY,
+    tarpits::TARPITS,
+    queue::QUEUE,
+    pop3::POP3,
+    memory::MEMORY,
+];
 
 /// What to measure.
 #[derive(Debug, Clone, Default)]

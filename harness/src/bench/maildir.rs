@@ -61,7 +61,7 @@ pub(super) fn wait_delivered(subject: &Subject, count: usize) -> Result<SystemTi
         anyhow::ensure!(there <= count, "{there} copies where {count} were sent");
         Ok((there == count).then_some(()))
     })
-    .map_err(|error| error.context(server.log_tail(20)))?;
+    .map_err(|error| subject.told(&error))?;
     let Some(data) = server.data() else { return Ok(SystemTime::now()) };
     // A file's last change is that it got its name there.
     let last = |path: &std::path::PathBuf| {

@@ -107,7 +107,7 @@ fn relay(turn: &Turn, way: &Way) -> Result<Turned> {
             subject.load(sending, &way.recipients())?;
         }
         let arrived = sinks.wait(messages, PATIENCE);
-        arrived.map_err(|error| error.context(subject.server().log_tail(20)))?;
+        arrived.map_err(|error| subject.told(&error))?;
         let cost = subject.cost(began)?;
         let (first, last) = sinks.span().unwrap_or((since, since));
         turned.add(workload, RATE, messages as f64 / (last - since).as_secs_f64());

@@ -182,8 +182,13 @@ impl Subject {
         found.extend(self.server().queued()?.into_iter().filter(|queued| !queued.token.is_empty()));
         found.extend(self.server().copies()?.iter().filter_map(|copy| Found::in_mailbox(name, &copy.address, &copy.text)));
         let (books, _) = self.ledger.balance(&found, &|recipient| vec![recipient.to_owned()]);
-        even(&books).map_err(|error| error.context(self.server().log_tail(20)))?;
+        even(&books).map_err(|error| self.told(&error))?;
         Ok(books)
+    }
+
+    /// An error, and the last words of the server.
+    pub fn told(&self, error: &anyhow::Error) -> anyhow::Error {
+        anyhow::anyhow!("{error:#}\n{}", self.server().log_tail(20))
     }
 
     /// Ends it in order.
