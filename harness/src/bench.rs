@@ -4,6 +4,7 @@
 //! After each turn the books are balanced: a server that is fast because it loses mail, or sends it twice, is not measured but told.
 
 mod accept;
+mod calls;
 pub mod figures;
 pub mod machine;
 mod maildir;

@@ -104,6 +104,25 @@ impl Report {
     }
 }
 
+/// Widest bar of a histogram.
+const BAR: usize = 40;
+
+/// How often latencies occurred, as lines for the terminal: of each doubling of time its count and a bar. They are sorted.
+pub fn histogram(sorted: &[Duration]) -> String {
+    let step = |time: &Duration| time.as_micros().max(1).ilog2();
+    let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
+    sorted.iter().for_each(|time| *counts.entry(step(time)).or_default() += 1);
+    let (Some((first, _)), Some((last, _))) = (counts.first_key_value(), counts.last_key_value()) else { return String::new() };
+    let most = counts.values().copied().max().unwrap_or(1);
+    let edge = |step: u32| 2f64.powi(step as i32) / 1000.0;
+    let line = |step: u32| {
+        let count = counts.get(&step).copied().unwrap_or(0);
+        let bar = "█".repeat((count * BAR).div_ceil(most));
+        format!("{:>9.2} – {:<9.2} ms {count:>8} {bar}", edge(step), edge(step + 1)).trim_end().to_owned() + "\n"
+    };
+    (*first..=*last).map(line).collect()
+}
+
 /// SplitMix64: small, seeded, good enough to draw sizes and moments.
 #[derive(Debug, Clone)]
 pub struct Draw(pub u64);
@@ -272,6 +291,17 @@ mod tests {
         assert!(text.windows(3).any(|window| window == b"\n.0") && text.ends_with(b"goes out\r\n"));
         let large = message("t-8", READY + 300_000);
         assert!((READY + 300_000..READY + 300_100).contains(&large.len()) && large.ends_with(b"goes out\r\n"));
+    }
+
+    #[test]
+    fn latencies_by_doublings() {
+        let times = [900, 1100, 1100, 5000].map(Duration::from_micros);
+        let text = histogram(&times);
+        let counts: Vec<&str> = text.lines().map(|line| line.split(" ms ").nth(1).unwrap().trim()).collect();
+        let bars = [1, 2, 0, 1].map(|count| format!("{count} {}", "█".repeat(count * 20)));
+        assert_eq!(counts, bars.each_ref().map(|bar| bar.trim()), "{text}");
+        assert!(text.starts_with("     0.51 – 1.02      ms"), "{text}");
+        assert_eq!(histogram(&[]), "");
     }
 
     #[test]

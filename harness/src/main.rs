@@ -11,7 +11,7 @@ use bongsu_harness::Result;
 use bongsu_harness::cli::{bench, compose, cut, demo, run, up};
 use bongsu_harness::dialog::Dialog;
 use bongsu_harness::ledger::Ledger;
-use bongsu_harness::load::Load;
+use bongsu_harness::load::{Load, histogram};
 use bongsu_harness::{dns, gate, peer};
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -149,6 +149,7 @@ fn run(command: Command) -> Result<ExitCode> {
                 report.percentile(0.5).as_secs_f64() * 1000.0,
                 report.percentile(0.99).as_secs_f64() * 1000.0
             );
+            print!("{}", histogram(&report.latencies));
             Ok(if report.accepted == messages { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Peer(command) => command.run().map(|()| ExitCode::SUCCESS),

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::figures::{CPU, OTHERS, Quantity, RATE, Turned};
 use super::subject::{HOME, Sending, Subject, Wanted, names, users};
-use super::{Bench, Turn};
+use super::{Bench, Turn, calls};
 use crate::Result;
 use crate::wait::wait_for;
 
@@ -17,6 +17,8 @@ pub(super) const MAILDIR: Bench = Bench {
     turn: maildir,
 };
 
+/// The work that every message is counted of.
+const SOME: &str = "20 sessions × 10, 2 KiB";
 /// Mailboxes, in turn.
 const MAILBOXES: usize = 50;
 /// Until the last copy lies there.
@@ -32,7 +34,7 @@ fn maildir(turn: &Turn) -> Result<Turned> {
     wait_delivered(&subject, expected)?;
     let messages = turn.some(2000, 100);
     for (workload, sending) in [
-        ("20 sessions × 10, 2 KiB", Sending { tag: "some", sessions: 20, messages, each: 10, size: 2048 }),
+        (SOME, Sending { tag: "some", sessions: 20, messages, each: 10, size: 2048 }),
         ("50 sessions × 10, 2 KiB", Sending { tag: "many", sessions: 50, messages, each: 10, size: 2048 }),
     ] {
         let (began, since) = (subject.begin()?, SystemTime::now());
@@ -47,6 +49,11 @@ fn maildir(turn: &Turn) -> Result<Turned> {
         turned.latencies(workload, &report.latencies);
         turned.add(workload, OTHERS, cost.others);
     }
+    let sending = Sending { tag: "counted", sessions: 20, messages, each: 10, size: 2048 };
+    calls::count(&subject, &mut turned, SOME, messages, || {
+        subject.load(sending, &recipients)?;
+        wait_delivered(&subject, expected + messages).map(|_| ())
+    })?;
     let books = subject.balance(&[])?;
     anyhow::ensure!(books.delivered == books.accepted, "{} of {} messages were delivered", books.delivered, books.accepted);
     subject.end()?;

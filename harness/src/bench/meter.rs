@@ -75,13 +75,14 @@ impl Meter {
         }
     }
 
+    /// Its processes now.
+    pub fn processes(&self, server: &dyn Server) -> Vec<u32> {
+        self.group.as_ref().map_or_else(|| server.processes(), Group::processes)
+    }
+
     /// Proportional memory (PSS) of all processes, in kB.
     pub fn kilobytes(&self, server: &dyn Server) -> u64 {
-        let processes = match &self.group {
-            Some(group) => group.processes(),
-            None => server.processes(),
-        };
-        processes.iter().map(|process| pss(*process)).sum()
+        self.processes(server).iter().map(|process| pss(*process)).sum()
     }
 }
 

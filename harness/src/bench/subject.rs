@@ -118,6 +118,11 @@ impl Subject {
         &self.meter
     }
 
+    /// Its processes now.
+    pub fn processes(&self) -> Vec<u32> {
+        self.meter.processes(self.server())
+    }
+
     /// Memory of all its processes (PSS), in kB.
     pub fn kilobytes(&self) -> f64 {
         self.meter.kilobytes(self.server()) as f64

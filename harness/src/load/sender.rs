@@ -134,6 +134,7 @@ impl<'a> Sender<'a> {
             Told::Accepted => {
                 self.report.accepted += 1;
                 self.report.latencies.push(last.at - began);
+                self.turns.ledger.note_took(last.at - began);
             }
             Told::Refused => {
                 self.report.refused += 1;
