@@ -70,7 +70,10 @@ impl Plan {
             RoleName::SmtpIn | RoleName::Submission | RoleName::Pop3 => {
                 secrets.certificates = self.secrets.certificates.clone()
             }
-            RoleName::RelayOut => secrets.smart_host_password = self.secrets.smart_host_password.clone(),
+            RoleName::RelayOut => {
+                secrets.smart_host_password = self.secrets.smart_host_password.clone();
+                secrets.route_passwords = self.secrets.route_passwords.clone();
+            }
             RoleName::Deliver | RoleName::Auth => {}
         }
         secrets
@@ -151,10 +154,13 @@ fn assumed(layout: &Layout) -> Vec<(String, String)> {
 
 fn load_secrets(layout: &Layout, settings: &Settings) -> Result<Secrets, String> {
     let at = |path: &Path| layout.config().join(path);
-    let smart_host_password = match &settings.relay.smart_host.password_file {
-        Some(path) => Some(read(&at(path))?.lines().next().unwrap_or_default().to_owned()),
-        None => None,
+    let password = |file: &Option<PathBuf>| match file {
+        Some(path) => Ok::<_, String>(Some(read(&at(path))?.lines().next().unwrap_or_default().to_owned())),
+        None => Ok(None),
     };
+    let smart_host_password = password(&settings.relay.smart_host.password_file)?;
+    let routes = settings.relay.routes.iter();
+    let route_passwords = routes.map(|route| password(&route.password_file)).collect::<Result<_, _>>()?;
     let mut certificates = Vec::new();
     for certificate in &settings.tls.certificates {
         let (chain_file, key_file) = (at(&certificate.chain_file), at(&certificate.key_file));
@@ -166,7 +172,7 @@ fn load_secrets(layout: &Layout, settings: &Settings) -> Result<Secrets, String>
     if certificates.is_empty() {
         certificates.extend(certificate::self_signed(&layout.secrets(), settings)?);
     }
-    Ok(Secrets { smart_host_password, certificates })
+    Ok(Secrets { smart_host_password, route_passwords, certificates })
 }
 
 /// A text file, or why not in one line.
