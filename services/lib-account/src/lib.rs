@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub use account::{Account, Accounts};
 pub use hash::{Cost, random_password};
 pub use maps::{MapFiles, Maps, Trouble};
-pub use primaries::{Applied, DIRECTORY as PAIRS, Kept, Listed, Lists};
+pub use primaries::{Applied, Contact, DIRECTORY as PAIRS, Kept, Listed, Lists};
 pub use register::Register;
 
 use file::Secret;

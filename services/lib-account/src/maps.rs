@@ -176,7 +176,7 @@ impl MapFiles {
 
 fn primaries(settings: &Settings, dir: &Path) -> Vec<(PairPeer, Watched<Kept>)> {
     let primaries = settings.pair.peers.iter().filter(|peer| !peer.domains.is_empty());
-    primaries.map(|peer| (peer.clone(), Watched::new(dir.join(&peer.name), Kept::default()))).collect()
+    primaries.map(|peer| (peer.clone(), Watched::new(dir.join(crate::primaries::file(&peer.name)), Kept::default()))).collect()
 }
 
 fn primary(peer: &PairPeer, kept: &Kept) -> Primary {

@@ -1,4 +1,4 @@
-//! What is known of other servers' recipients: a file for each primary in `state/pairs`, written by whoever fetched the list.
+//! What is known of other servers' recipients: a file `NAME.list` for each primary in `state/pairs`, written by whoever fetched the list.
 //!
 //! ```text
 //! bongsu-recipients 1
@@ -115,6 +115,20 @@ impl Kept {
     }
 }
 
+/// How the last try to reach a peer went; for people, and so never synced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contact {
+    /// When, by the queue clock.
+    pub at: Timestamp,
+    /// Why it was not reached.
+    pub trouble: Option<String>,
+}
+
+/// The name of a primary's file.
+pub(crate) fn file(name: &str) -> String {
+    format!("{name}.list")
+}
+
 /// The files of all primaries. Every call blocks.
 #[derive(Debug, Clone)]
 pub struct Lists {
@@ -139,7 +153,7 @@ impl Lists {
     /// # Errors
     /// Those of the file.
     pub fn read(&self, name: &str) -> Result<Kept, Error> {
-        match std::fs::read(self.dir.join(name)) {
+        match std::fs::read(self.dir.join(file(name))) {
             Ok(octets) => Kept::parse(&octets).map_err(|what| self.wrong(name, what)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Kept::default()),
             Err(error) => Err(self.error("read", name, error)),
@@ -173,6 +187,24 @@ impl Lists {
         }
     }
 
+    /// Keeps how the last try to reach a peer went.
+    ///
+    /// # Errors
+    /// Those of the file.
+    pub fn tell(&self, name: &str, contact: &Contact) -> Result<(), Error> {
+        let trouble = contact.trouble.as_deref().unwrap_or_default().replace(char::is_control, " ");
+        let text = format!("{} {trouble}\n", contact.at.0);
+        let written = self.disk.dir(&self.dir).and_then(|dir| dir.replace_unsynced(&state(name), text.as_bytes(), MODE));
+        written.map_err(|error| self.error("write", name, error))
+    }
+
+    /// How the last try to reach a peer went; `None` where there was none.
+    pub fn contact(&self, name: &str) -> Option<Contact> {
+        let text = std::fs::read_to_string(self.dir.join(state(name))).ok()?;
+        let (at, trouble) = text.trim_end_matches('\n').split_once(' ')?;
+        Some(Contact { at: Timestamp(at.parse().ok()?), trouble: Some(trouble.to_owned()).filter(|text| !text.is_empty()) })
+    }
+
     /// Puts the proposed list in force; what it has. `None` where none waits.
     ///
     /// # Errors
@@ -197,7 +229,7 @@ impl Lists {
     }
 
     fn read_in(&self, open: &Open, name: &str) -> Result<Result<Kept, String>, Error> {
-        match open.dir.open(name, Access::Read).and_then(|file| file.read_from(0, MAX_LEN)) {
+        match open.dir.open(file(name), Access::Read).and_then(|file| file.read_from(0, MAX_LEN)) {
             Ok(octets) => Ok(Kept::parse(&octets)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Ok(Kept::default())),
             Err(error) => Err(self.error("read", name, error)),
@@ -205,17 +237,21 @@ impl Lists {
     }
 
     fn write(&self, open: &Open, name: &str, kept: &Kept) -> Result<(), Error> {
-        let written = open.dir.replace(name, kept.print().as_bytes(), MODE, Purpose::Account);
+        let written = open.dir.replace(&file(name), kept.print().as_bytes(), MODE, Purpose::Account);
         written.map_err(|error| self.error("write", name, error))
     }
 
     fn wrong(&self, name: &str, what: String) -> Error {
-        Error::Line { file: self.dir.join(name).display().to_string(), line: 1, what }
+        Error::Line { file: self.dir.join(file(name)).display().to_string(), line: 1, what }
     }
 
     fn error(&self, doing: &'static str, name: &str, source: io::Error) -> Error {
         Error::Disk { doing, file: self.dir.join(name).display().to_string(), source }
     }
+}
+
+fn state(name: &str) -> String {
+    format!("{name}.state")
 }
 
 #[cfg(test)]
@@ -267,6 +303,17 @@ mod tests {
     }
 
     #[test]
+    fn how_a_peer_fares_is_kept_for_people() {
+        let (_dir, lists) = lists();
+        assert_eq!(lists.contact("one"), None);
+        for trouble in [Some("Connection refused\nwith it"), None] {
+            lists.tell("one", &Contact { at: Timestamp(7), trouble: trouble.map(str::to_owned) }).unwrap();
+            let trouble = trouble.map(|text| text.replace('\n', " "));
+            assert_eq!(lists.contact("one"), Some(Contact { at: Timestamp(7), trouble }));
+        }
+    }
+
+    #[test]
     fn a_damaged_file_is_told_and_fetched_anew() {
         let (dir, lists) = lists();
         for text in [
@@ -275,7 +322,7 @@ mod tests {
             "bongsu-recipients 1\nconfirmed x y\n",
             "bongsu-recipients 1\nconfirmed 1 y\n= size x\n",
         ] {
-            std::fs::write(dir.path().join("pairs/one"), text).unwrap();
+            std::fs::write(dir.path().join("pairs/one.list"), text).unwrap();
             assert!(lists.read("one").is_err(), "{text:?}");
             assert!(lists.confirm("one", Timestamp(1)).is_err(), "{text:?}");
             assert_eq!(lists.fetched("one", listed("d1", 2), Timestamp(5)).unwrap(), Applied::New);

@@ -156,13 +156,27 @@ async fn deliver(
     let found = targets(&shared.dns, &terms, &hop, shared.clock.now()).await;
     let targets = match found {
         Ok(targets) => targets,
-        Err(status) => return (all(&indexes, &status), None),
+        Err(status) => {
+            let fates = all(&indexes, &status);
+            tell_peer(&shared, &hop, &fates);
+            return (fates, None);
+        }
     };
     let room = shared.limits.enter(&hop.key(), terms.relay.per_destination).await;
     let fates = walk(&shared.dialer, &Manner::of(&hop, &terms), &targets, &message, &indexes).await;
+    tell_peer(&shared, &hop, &fates);
     let unrecorded = shared.limits.unrecorded().await;
     drop(room);
     (fates, unrecorded)
+}
+
+/// Whoever takes care of a peer is told that mail waits for it.
+fn tell_peer(shared: &Shared, hop: &NextHop, fates: &[Fate]) {
+    if let NextHop::Peer { name, .. } = hop
+        && fates.iter().any(|fate| fate.status.class() == Class::Temporary)
+    {
+        shared.board.waits(name);
+    }
 }
 
 fn broken_off(now: Timestamp) -> Status {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use lib_host::Clock;
 use lib_mail::{By, Enhanced, Status};
+use lib_net::pin::PAIR_NAME;
 use lib_net::tls::{opportunistic_client, verifying_client};
 use lib_settings::RelayTls;
 use lib_smtp::client::{Client, Closed, Config, Login, TlsMode};
@@ -14,6 +15,7 @@ use tokio::time::timeout;
 use crate::connection::{Connection, Patience, TlsTerms, handshake};
 use crate::hop::NextHop;
 use crate::idle::Idle;
+use crate::pair::Peer;
 use crate::targets::Target;
 use crate::terms::{Terms, tls_mode};
 
@@ -31,14 +33,24 @@ pub(crate) struct Manner<'a> {
     terms: &'a Terms,
     tls: RelayTls,
     login: Option<Login>,
+    /// Nobody but this peer will do.
+    peer: Option<&'a Peer>,
 }
 
 impl<'a> Manner<'a> {
     pub(crate) fn of(hop: &NextHop, terms: &'a Terms) -> Manner<'a> {
         match hop {
-            NextHop::Domain(_) => Manner { terms, tls: terms.relay.tls, login: None },
-            NextHop::SmartHost(_) => Manner { terms, tls: terms.relay.smart_host.tls, login: terms.login() },
+            NextHop::Domain(_) => Manner { terms, tls: terms.relay.tls, login: None, peer: None },
+            NextHop::Peer { name, .. } => Manner { terms, tls: RelayTls::Required, login: None, peer: terms.peer(name) },
+            NextHop::SmartHost(_) => Manner { terms, tls: terms.relay.smart_host.tls, login: terms.login(), peer: None },
         }
+    }
+}
+
+impl Manner<'_> {
+    /// Whether messages are handed over to a peer, who is told of their clients.
+    pub(crate) fn hands_over(&self) -> bool {
+        self.peer.is_some()
     }
 }
 
@@ -67,7 +79,13 @@ impl Dialer {
         if mode == TlsMode::Implicit {
             stream = handshake(stream, &tls, patience.reply).await.map_err(|why| self.tls_failed(target, &why))?;
         }
-        let config = Config { helo: manner.terms.hostname.key(), peer: target.peer(), tls: mode, login: manner.login.clone() };
+        let config = Config {
+            helo: manner.terms.hostname.key(),
+            peer: target.peer(),
+            tls: mode,
+            login: manner.login.clone(),
+            external: manner.hands_over(),
+        };
         let mut connection = Connection::new(stream, Client::new(config), tls, patience, self.clock.clone());
         connection.until_ready().await?;
         Ok(connection)
@@ -94,6 +112,9 @@ impl Dialer {
     }
 
     fn tls(&self, target: &Target, manner: &Manner<'_>) -> TlsTerms {
+        if let (Some(peer), Ok(name)) = (manner.peer, ServerName::try_from(PAIR_NAME)) {
+            return TlsTerms { config: peer.tls.clone(), name };
+        }
         let verified = matches!(manner.tls, RelayTls::Required | RelayTls::Implicit);
         let config = if verified { &self.valid_certificate } else { &self.any_certificate };
         let name = ServerName::try_from(target.name.clone()).unwrap_or(ServerName::IpAddress(target.address.ip().into()));

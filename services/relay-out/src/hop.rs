@@ -2,6 +2,7 @@
 
 use lib_mail::{Domain, Recipient};
 
+use crate::pair::primary;
 use crate::terms::Terms;
 
 /// A destination. Recipients of one destination share transactions.
@@ -9,6 +10,13 @@ use crate::terms::Terms;
 pub(crate) enum NextHop {
     /// The servers of a mail domain, or the host of an address literal.
     Domain(Domain),
+    /// A peer of ours that is primary for the recipient's domain.
+    Peer {
+        /// Its name in the settings.
+        name: String,
+        /// The domain, where only its MX hosts lead to the peer.
+        domain: Option<Domain>,
+    },
     /// The server that takes all our mail for others.
     SmartHost(Domain),
 }
@@ -16,9 +24,13 @@ pub(crate) enum NextHop {
 impl NextHop {
     /// The destination of a recipient.
     pub(crate) fn of(recipient: &Recipient, terms: &Terms) -> NextHop {
+        let domain = recipient.address.domain();
+        if let Some(peer) = primary(&terms.peers, &domain) {
+            return NextHop::Peer { name: peer.name.clone(), domain: peer.host.is_none().then_some(domain) };
+        }
         match &terms.relay.smart_host.host {
             Some(host) => NextHop::SmartHost(host.clone()),
-            None => NextHop::Domain(recipient.address.domain()),
+            None => NextHop::Domain(domain),
         }
     }
 
@@ -26,6 +38,7 @@ impl NextHop {
     pub(crate) fn key(&self) -> String {
         match self {
             NextHop::Domain(domain) => domain.key(),
+            NextHop::Peer { name, .. } => format!("peer {name}"),
             NextHop::SmartHost(host) => format!("smart host {}", host.key()),
         }
     }

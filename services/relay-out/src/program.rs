@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use lib_account::Lists;
 use lib_host::Clock;
 use lib_net::Role;
 use lib_net::dns::Dns;
@@ -14,6 +15,7 @@ use lib_net::wake::{Consumer, Receiver, Waker};
 use lib_spool::{Options, Spool};
 
 use crate::dial::Dialer;
+use crate::pair::{Board, attend};
 use crate::scheduler::Scheduler;
 use crate::shared::{Limits, LocalMap, Shared};
 use crate::terms::Terms;
@@ -43,6 +45,7 @@ fn begin(mut role: Role) -> Result<(), String> {
         let wakes = Receiver::new(wakes).map_err(|error| error.to_string())?;
         let shared = Arc::new(open(&role, recorder.clone())?);
         role.line.reporter().ready();
+        tokio::spawn(attend(shared.clone()));
         Scheduler::new(shared).run(wakes, &mut role.line).await;
         Ok::<_, String>(())
     })?;
@@ -68,6 +71,7 @@ fn open(role: &Role, recorder: Recorder) -> Result<Shared, String> {
         dns,
         dialer: Dialer::new(clock.clone()),
         local: LocalMap::new(base),
+        board: Board::new(Lists::open(&role.data.join("state"))),
         limits: Limits::new(terms.relay.concurrency),
         terms: ArcSwap::from_pointee(terms),
         clock,

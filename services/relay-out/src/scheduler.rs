@@ -185,6 +185,7 @@ impl Scheduler {
             Wake::Below(domain) => self.wish(Wish::Below(domain)),
             Wake::Look => self.scan_by(Instant::now()),
             Wake::Run => self.wish(Wish::All),
+            Wake::Fetch => self.shared.board.fetch(),
         }
     }
 
@@ -257,6 +258,7 @@ impl Scheduler {
         self.most = terms.relay.concurrency as usize * MESSAGES_PER_CONNECTION;
         self.shared.terms.store(Arc::new(terms));
         self.shared.limits.forget_destinations();
+        self.shared.board.reload();
         self.part_with(true);
         self.next_scan = Instant::now();
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use lib_host::{Change, Clock, Watched};
-use lib_mail::{Address, QueueId};
+use lib_mail::{Address, Domain, QueueId};
 use lib_net::dns::Dns;
 use lib_net::recorder::Recorder;
 use lib_net::wake::{Consumer, Wake, Waker};
@@ -16,6 +16,7 @@ use lib_spool::{Queue, Spool};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::dial::Dialer;
+use crate::pair::Board;
 use crate::terms::Terms;
 
 /// Destinations whose limits are kept before those at rest are forgotten.
@@ -33,6 +34,7 @@ pub(crate) struct Shared {
     pub(crate) terms: ArcSwap<Terms>,
     pub(crate) local: LocalMap,
     pub(crate) limits: Limits,
+    pub(crate) board: Board,
 }
 
 impl Shared {
@@ -73,6 +75,13 @@ impl LocalMap {
     /// The map lies in `base`, the directory of the configuration.
     pub(crate) fn new(base: &Path) -> LocalMap {
         LocalMap { base: base.to_owned(), watched: Mutex::default() }
+    }
+
+    /// The domains whose mailboxes are here. Blocks.
+    pub(crate) fn domains(&self, terms: &Terms) -> Vec<Domain> {
+        let text = std::fs::read_to_string(self.base.join(&terms.domains.local_file)).unwrap_or_default();
+        let listed = LocalDomains::parse(&text).unwrap_or_default().with(&terms.domains.local).with([&terms.default_domain]);
+        listed.iter().filter_map(|key| key.parse().ok()).collect()
     }
 
     /// Whether mailboxes of that domain are here; and what is wrong with the map, once for each change.

@@ -1,13 +1,16 @@
 //! The settings that an attempt goes by. An attempt keeps those it began with; a reload is for the next ones.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use lib_mail::{Address, Domain};
 use lib_policy::Schedule;
-use lib_settings::{Domains, Relay, RelayTls, Secrets, Settings};
+use lib_settings::{Domains, Pair, Relay, RelayTls, Secrets, Settings};
 use lib_smtp::client::{Login, TlsMode};
 use lib_spool::ReportingMta;
+
+use crate::pair::{Peer, peers};
 
 /// Settings in the form in which they are used.
 #[derive(Debug)]
@@ -21,6 +24,8 @@ pub(crate) struct Terms {
     /// Who tells senders.
     pub(crate) reporting: ReportingMta,
     pub(crate) domains: Domains,
+    pub(crate) pair: Pair,
+    pub(crate) peers: Vec<Arc<Peer>>,
     /// Where this node listens, to know itself among MX hosts.
     pub(crate) listeners: Vec<SocketAddr>,
     smart_host_password: Option<String>,
@@ -38,9 +43,16 @@ impl Terms {
             hop_limit: settings.smtp.hop_limit,
             reporting: reporting(settings),
             domains: settings.domains.clone(),
+            pair: settings.pair.clone(),
+            peers: peers(settings, secrets.pair.as_ref()),
             listeners: settings.listen.iter().map(|listener| SocketAddr::new(listener.address, listener.port)).collect(),
             smart_host_password: secrets.smart_host_password.clone(),
         }
+    }
+
+    /// The peer of that name.
+    pub(crate) fn peer(&self, name: &str) -> Option<&Peer> {
+        self.peers.iter().find(|peer| peer.name == name).map(Arc::as_ref)
     }
 
     /// The login for the smart host, where the settings name a user.

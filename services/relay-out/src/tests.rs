@@ -66,6 +66,7 @@ impl Node {
             dns: Dns::new(&[nobody], Duration::from_millis(50)).unwrap(),
             dialer: Dialer::new(clock.clone()),
             local: LocalMap::new(dir.path()),
+            board: crate::pair::Board::new(lib_account::Lists::open(dir.path())),
             limits: Limits::new(settings.relay.concurrency),
             terms: ArcSwap::from_pointee(terms),
         };

@@ -50,7 +50,7 @@ async fn how_tls_ends_under_each_setting() {
         if trusted {
             dialer = dialer.trusting(&certificate);
         }
-        let target = Target { name: name.into(), address: server.address };
+        let target = Target { name: name.into(), address: server.address, key: None };
         let hop = NextHop::Domain("x.example".parse().unwrap());
         let got = dialer.dial(&target, &Manner::of(&hop, &terms)).await;
         let got = got.map(|connection| (connection.client().secure(), server.connections()));
