@@ -19,6 +19,7 @@ use crate::shared::{Limits, LocalMap, Shared};
 use crate::terms::Terms;
 
 mod messages;
+mod pair;
 mod queue;
 mod scripted;
 mod servers;
