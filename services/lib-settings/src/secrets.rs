@@ -13,6 +13,8 @@ pub struct Secrets {
     pub route_passwords: Vec<Option<String>>,
     /// The certificates of `tls.certificates`, in their order; or the one made at the first start.
     pub certificates: Vec<CertificateText>,
+    /// The certificate of `pair`.
+    pub pair: Option<CertificateText>,
 }
 
 /// A certificate with its key.
@@ -48,6 +50,7 @@ mod tests {
             smart_host_password: Some("hunter2".into()),
             route_passwords: vec![Some("hunter2".into())],
             certificates: vec![CertificateText { names: vec!["a.example".into()], chain: "CHAIN".into(), key: "KEY".into() }],
+            pair: Some(CertificateText { names: vec![], chain: "CHAIN".into(), key: "KEY".into() }),
         };
         let shown = format!("{secrets:?}");
         assert!(shown.contains("a.example"));

@@ -51,8 +51,8 @@ fn the_sample_says_everything_and_loads() {
     assert_eq!(
         origins.iter().filter(|(key, _)| !key.contains(['[', '.'])).map(|(key, _)| key).collect::<Vec<_>>(),
         [
-            "auth", "deliver", "domains", "hostname", "listen", "log", "pop3", "queue", "relay", "smtp", "spool", "testing",
-            "tls", "users"
+            "auth", "deliver", "domains", "hostname", "listen", "log", "pair", "pop3", "queue", "relay", "smtp", "spool",
+            "testing", "tls", "users"
         ]
     );
     assert_eq!(settings.queue, Settings::defaults(Profile::Office).queue);

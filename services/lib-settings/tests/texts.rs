@@ -372,3 +372,32 @@ fn single_values() {
         assert_eq!(Rate::from_text(text).is_ok(), fits, "{text}");
     }
 }
+
+#[test]
+fn peers_of_a_pair_are_checked() {
+    let (one, two) = ("ab".repeat(32), "CD:".repeat(31) + "cd");
+    let pair = |peers: &str| {
+        format!("{HOST}default_domain = 'mail.example.net'\n[pair]\ncertificate_file = 'c'\nkey_file = 'k'\n{peers}")
+    };
+    let peer = |name: &str, fingerprint: &str, more: &str| {
+        format!("[[pair.peers]]\nname = '{name}'\nfingerprint = '{fingerprint}'\n{more}\n")
+    };
+    let host = "host = 'mx1.example.net'";
+    let good = pair(&(peer("a", &one, host) + &peer("b", &two, "domains = ['b.example']")));
+    let settings = loaded(&good);
+    assert_eq!(settings.pair.peers[1].pinned(), Some("cd".repeat(32)));
+    for (text, wanted) in [
+        (pair(&peer("a/b", &one, host)), "is no name of letters"),
+        (pair(&peer("", &one, host)), "is no name of letters"),
+        (pair(&(peer("a", &one, host) + &peer("a", &two, host))), "another peer has this name"),
+        (pair(&(peer("a", &one, host) + &peer("b", &one, host))), "is that of another peer"),
+        (pair(&peer("a", "abcd", host)), "is not 64 hexadecimal digits"),
+        (pair(&peer("a", &one, "")), "needs a host"),
+        (pair(&peer("a", &one, "domains = ['mail.example.net']")), "which is this node's own"),
+        (format!("{HOST}[pair]\n{}", peer("a", &one, host)), "need pair.certificate_file"),
+        (format!("{HOST}[pair]\nkey_file = 'k'\n"), "belong together"),
+    ] {
+        let found = problems(&file(&text));
+        assert!(found.iter().any(|problem| problem.contains(wanted)), "{wanted}: {found:?}\n{text}");
+    }
+}

@@ -13,7 +13,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::destinations::{Ticket, Went};
 use crate::dial::Manner;
-use crate::hop::{Group, NextHop, groups};
+use crate::hop::{Group, NextHop, Servers, groups};
 use crate::message::Message;
 use crate::shared::Shared;
 use crate::targets::targets;
@@ -216,7 +216,11 @@ async fn deliver(
     let found = targets(&shared.dns, &terms, &hop, shared.clock.now()).await;
     let targets = match found {
         Ok(targets) => targets,
-        Err(status) => return (all(&indexes, &status), None),
+        Err(status) => {
+            let fates = all(&indexes, &status);
+            tell_peer(&shared, &hop, &fates);
+            return (fates, None);
+        }
     };
     let place = match patience {
         Some(patience) => ticket.place_within(patience).await,
@@ -225,6 +229,7 @@ async fn deliver(
     let Some(mut place) = place else { return (all(&indexes, &crowded(&hop.key(), shared.clock.now())), None) };
     let manner = Manner::of(&hop, &terms);
     let fates = place.visit(walk(&shared.dialer, &manner, &targets, &message, &indexes)).await;
+    tell_peer(&shared, &hop, &fates);
     let unrecorded = shared.unrecorded().await;
     place.went(how_it_went(&fates));
     drop(place);
@@ -254,6 +259,15 @@ fn went(status: &Status) -> Went {
 fn crowded(destination: &str, now: Timestamp) -> Status {
     let text = format!("Much other mail waits for {destination}; this waits for its turn");
     Status::local(451, Enhanced::new(4, 4, 5), text, now)
+}
+
+/// Whoever takes care of a peer is told that mail waits for it.
+fn tell_peer(shared: &Shared, hop: &NextHop, fates: &[Fate]) {
+    if let Servers::Peer { name, .. } = &hop.servers
+        && fates.iter().any(|fate| fate.status.class() == Class::Temporary)
+    {
+        shared.board.waits(name);
+    }
 }
 
 fn broken_off(now: Timestamp) -> Status {

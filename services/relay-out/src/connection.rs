@@ -12,6 +12,7 @@ use std::time::Duration;
 use lib_host::Clock;
 use lib_mail::{Enhanced, Status};
 use lib_smtp::client::{Client, Closed, Done, Input, Output, Stage, Transaction, Wait};
+use lib_smtp::reply::Reply;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -62,6 +63,8 @@ pub(crate) enum Event {
     Ready,
     /// The message is settled.
     Done(Done),
+    /// The reply to a question.
+    Said(Reply),
     /// It is of no more use.
     Closed(Closed),
 }
@@ -90,13 +93,32 @@ impl Connection {
         &self.client
     }
 
+    /// Asks something on a ready session; the reply.
+    pub(crate) async fn ask(&mut self, line: &str) -> Result<Reply, Closed> {
+        self.client.handle(Input::Ask(line), self.clock.now());
+        loop {
+            match self.go_on(&mut None).await {
+                Event::Said(reply) => return Ok(reply),
+                Event::Closed(closed) => return Err(closed),
+                Event::Ready => return Err(self.misunderstood()),
+                Event::Done(_) => {}
+            }
+        }
+    }
+
+    /// A line that is none is not sent.
+    fn misunderstood(&self) -> Closed {
+        let status = Status::local(451, Enhanced::new(4, 5, 0), "The question cannot be asked", self.clock.now());
+        Closed { status, tls_failed: false }
+    }
+
     /// Goes on until the session is ready or over.
     pub(crate) async fn until_ready(&mut self) -> Result<(), Closed> {
         loop {
             match self.go_on(&mut None).await {
                 Event::Ready => return Ok(()),
                 Event::Closed(closed) => return Err(closed),
-                Event::Done(_) => {}
+                Event::Done(_) | Event::Said(_) => {}
             }
         }
     }
@@ -110,7 +132,7 @@ impl Connection {
         match self.go_on(&mut source).await {
             Event::Done(done) => done,
             // A session settles what it began before anything else; this stands in for what cannot be.
-            Event::Ready | Event::Closed(_) => spare,
+            Event::Ready | Event::Closed(_) | Event::Said(_) => spare,
         }
     }
 
@@ -142,6 +164,7 @@ impl Connection {
                 Output::StartTls => self.start_tls().await,
                 Output::Body => self.body(source.take()).await,
                 Output::Ready => return Event::Ready,
+                Output::Said(reply) => return Event::Said(reply),
                 Output::Done(done) => return Event::Done(done),
                 Output::Closed(closed) => return Event::Closed(closed),
             }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use lib_host::Clock;
 use lib_mail::{By, Enhanced, Status};
+use lib_net::pin::PAIR_NAME;
 use lib_net::tls::{opportunistic_client, verifying_client};
 use lib_settings::RelayTls;
 use lib_smtp::client::{Client, Closed, Config, Login, TlsMode};
@@ -14,8 +15,9 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout};
 
 use crate::connection::{Connection, Patience, TlsTerms, handshake};
-use crate::hop::NextHop;
+use crate::hop::{NextHop, Servers};
 use crate::idle::Idle;
+use crate::pair::Peer;
 use crate::targets::Target;
 use crate::terms::{Terms, tls_mode};
 
@@ -38,11 +40,24 @@ pub(crate) struct Manner<'a> {
     terms: &'a Terms,
     tls: RelayTls,
     login: Option<Login>,
+    /// Nobody but this peer will do.
+    peer: Option<&'a Peer>,
 }
 
 impl<'a> Manner<'a> {
     pub(crate) fn of(hop: &NextHop, terms: &'a Terms) -> Manner<'a> {
-        Manner { terms, tls: hop.tls(terms), login: terms.login(hop) }
+        let peer = match &hop.servers {
+            Servers::Peer { name, .. } => terms.peer(name),
+            Servers::Of(_) | Servers::Host(..) => None,
+        };
+        Manner { terms, tls: hop.tls(terms), login: terms.login(hop), peer }
+    }
+}
+
+impl Manner<'_> {
+    /// Whether messages are handed over to a peer, who is told of their clients.
+    pub(crate) fn hands_over(&self) -> bool {
+        self.peer.is_some()
     }
 }
 
@@ -85,7 +100,13 @@ impl Dialer {
         if mode == TlsMode::Implicit {
             stream = handshake(stream, &tls, patience.reply).await.map_err(|why| self.tls_failed(target, &why))?;
         }
-        let config = Config { helo: manner.terms.hostname.key(), peer: target.peer(), tls: mode, login: manner.login.clone() };
+        let config = Config {
+            helo: manner.terms.hostname.key(),
+            peer: target.peer(),
+            tls: mode,
+            login: manner.login.clone(),
+            external: manner.hands_over(),
+        };
         let mut connection = Connection::new(stream, Client::new(config), tls, patience, self.clock.clone());
         if let Err(closed) = connection.until_ready().await {
             if !closed.tls_failed && begun.elapsed() >= SILENCE {
@@ -150,6 +171,9 @@ impl Dialer {
     }
 
     fn tls(&self, target: &Target, manner: &Manner<'_>) -> TlsTerms {
+        if let (Some(peer), Ok(name)) = (manner.peer, ServerName::try_from(PAIR_NAME)) {
+            return TlsTerms { config: peer.tls.clone(), name };
+        }
         let verified = matches!(manner.tls, RelayTls::Required | RelayTls::Implicit);
         let config = if verified { &self.valid_certificate } else { &self.any_certificate };
         let name = ServerName::try_from(target.name.clone()).unwrap_or(ServerName::IpAddress(target.address.ip().into()));

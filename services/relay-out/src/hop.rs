@@ -3,6 +3,7 @@
 use lib_mail::{Domain, Recipient};
 use lib_settings::RelayTls;
 
+use crate::pair::primary;
 use crate::terms::Terms;
 
 /// A destination. Recipients of one destination share transactions.
@@ -19,6 +20,13 @@ pub(crate) enum Servers {
     Of(Domain),
     /// One server, without MX.
     Host(Domain, u16),
+    /// A peer of ours that is primary for the recipient's domain.
+    Peer {
+        /// Its name in the settings.
+        name: String,
+        /// The domain, where only its MX hosts lead to the peer.
+        domain: Option<Domain>,
+    },
 }
 
 /// Which of the settings led there.
@@ -26,6 +34,8 @@ pub(crate) enum Servers {
 pub(crate) enum By {
     Default,
     SmartHost,
+    /// `pair.peers`.
+    Peer,
     /// `relay.routes`, by index.
     Route(usize),
 }
@@ -34,6 +44,9 @@ impl NextHop {
     /// The destination of a recipient.
     pub(crate) fn of(recipient: &Recipient, terms: &Terms) -> NextHop {
         let (relay, domain) = (&terms.relay, recipient.address.domain());
+        if let Some(peer) = primary(&terms.peers, &domain) {
+            return NextHop::peer(&peer.name, peer.host.is_none().then_some(domain));
+        }
         if let Some((index, route)) = terms.route(&domain) {
             let servers = match &route.host {
                 Some(host) => Servers::Host(host.clone(), route.port.unwrap_or(relay.port)),
@@ -47,11 +60,17 @@ impl NextHop {
         }
     }
 
+    /// A peer; `domain` where only its MX hosts lead there.
+    pub(crate) fn peer(name: &str, domain: Option<Domain>) -> NextHop {
+        NextHop { servers: Servers::Peer { name: name.to_owned(), domain }, by: By::Peer }
+    }
+
     /// What connections and limits are counted by, and what people read.
     pub(crate) fn key(&self) -> String {
         match &self.servers {
             Servers::Of(domain) => domain.key(),
             Servers::Host(host, port) => format!("{} port {port}", host.key()),
+            Servers::Peer { name, .. } => format!("peer {name}"),
         }
     }
 
@@ -59,6 +78,7 @@ impl NextHop {
         match self.by {
             By::Default => terms.relay.tls,
             By::SmartHost => terms.relay.smart_host.tls,
+            By::Peer => RelayTls::Required,
             By::Route(index) => terms.relay.routes.get(index).map_or(terms.relay.tls, |route| route.tls),
         }
     }

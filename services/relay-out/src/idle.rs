@@ -25,7 +25,7 @@ const UNREACHABLE_BY_QUEUE_CLOCK: Duration = Duration::from_secs(60);
 /// Servers remembered so; beyond them all are forgotten, which costs time-outs only.
 const MOST_UNREACHABLE: usize = 1000;
 
-/// What is kept, by host and address: the name is part of it because TLS may have been verified for it.
+/// What is kept, by host, address and key: the name is part of it because TLS may have been verified for it.
 #[derive(Default)]
 pub(crate) struct Idle {
     kept: Mutex<Kept>,
@@ -95,6 +95,11 @@ impl Idle {
         }
         kept.unreachable.remove(address);
         None
+    }
+
+    /// This server is to be tried whatever is known of it.
+    pub(crate) fn forget(&self, address: &SocketAddr) {
+        self.lock().unreachable.remove(address);
     }
 
     /// A person asked to try now: nothing is known to be unreachable.

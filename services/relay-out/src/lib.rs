@@ -14,6 +14,7 @@ mod dial;
 mod hop;
 mod idle;
 mod message;
+mod pair;
 mod program;
 mod scheduler;
 mod shared;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use lib_account::Lists;
 use lib_host::Clock;
 use lib_net::Role;
 use lib_net::dns::Dns;
@@ -16,6 +17,7 @@ use tokio::sync::Semaphore;
 
 use crate::destinations::{Destinations, Resumed};
 use crate::dial::Dialer;
+use crate::pair::{Board, attend};
 use crate::scheduler::Scheduler;
 use crate::shared::{LocalMap, Shared, UNRECORDED};
 use crate::terms::Terms;
@@ -45,7 +47,9 @@ fn begin(mut role: Role) -> Result<(), String> {
         let wakes = Receiver::new(wakes).map_err(|error| error.to_string())?;
         let (shared, resumed) = open(&role, recorder.clone())?;
         role.line.reporter().ready();
-        Scheduler::new(Arc::new(shared), resumed).run(wakes, &mut role.line).await;
+        let shared = Arc::new(shared);
+        tokio::spawn(attend(shared.clone()));
+        Scheduler::new(shared, resumed).run(wakes, &mut role.line).await;
         Ok::<_, String>(())
     })?;
     // What is still in work is cut: its claims end with the process, and it is attempted again.
@@ -71,6 +75,7 @@ fn open(role: &Role, recorder: Recorder) -> Result<(Shared, Resumed), String> {
         dns,
         dialer: Dialer::new(clock.clone()),
         local: LocalMap::new(base),
+        board: Board::new(Lists::open(&role.data.join("state"))),
         destinations,
         unrecorded: Arc::new(Semaphore::new(UNRECORDED)),
         terms: ArcSwap::from_pointee(terms),

@@ -190,6 +190,7 @@ impl Scheduler {
             Wake::Below(domain) => self.wish(Wish::Below(domain)),
             Wake::Look => self.scan_by(Instant::now()),
             Wake::Run => self.wish(Wish::All),
+            Wake::Fetch => self.shared.board.fetch(),
         }
     }
 
@@ -267,6 +268,7 @@ impl Scheduler {
         self.shared.terms.store(Arc::new(terms));
         self.shared.destinations.forgive();
         self.shared.destinations.set_most(self.shared.terms.load().relay.concurrency);
+        self.shared.board.reload();
         self.part_with(true);
         self.next_scan = Instant::now();
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use lib_host::{Change, Clock, Watched};
-use lib_mail::{Address, QueueId};
+use lib_mail::{Address, Domain, QueueId};
 use lib_net::dns::Dns;
 use lib_net::recorder::Recorder;
 use lib_net::wake::{Consumer, Wake, Waker};
@@ -16,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::destinations::Destinations;
 use crate::dial::Dialer;
+use crate::pair::Board;
 use crate::terms::Terms;
 
 /// Answers of peers that are not recorded yet, in all: docs/spool.md names this number.
@@ -32,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) local: LocalMap,
     pub(crate) destinations: Destinations,
     pub(crate) unrecorded: Arc<Semaphore>,
+    pub(crate) board: Board,
 }
 
 impl Shared {
@@ -77,6 +79,13 @@ impl LocalMap {
     /// The map lies in `base`, the directory of the configuration.
     pub(crate) fn new(base: &Path) -> LocalMap {
         LocalMap { base: base.to_owned(), watched: Mutex::default() }
+    }
+
+    /// The domains whose mailboxes are here. Blocks.
+    pub(crate) fn domains(&self, terms: &Terms) -> Vec<Domain> {
+        let text = std::fs::read_to_string(self.base.join(&terms.domains.local_file)).unwrap_or_default();
+        let listed = LocalDomains::parse(&text).unwrap_or_default().with(&terms.domains.local).with([&terms.default_domain]);
+        listed.iter().filter_map(|key| key.parse().ok()).collect()
     }
 
     /// Whether mailboxes of that domain are here; and what is wrong with the map, once for each change.

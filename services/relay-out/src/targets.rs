@@ -8,6 +8,7 @@ use lib_net::dns::{Dns, DnsError, Families, MxHost, has_global_ipv6, is_own_loop
 use lib_settings::Ipv6;
 
 use crate::hop::{NextHop, Servers};
+use crate::pair::Peer;
 use crate::terms::Terms;
 
 /// MX hosts whose addresses are looked up in one attempt.
@@ -21,6 +22,8 @@ pub(crate) struct Target {
     /// The host as its MX record names it, or an address literal.
     pub(crate) name: String,
     pub(crate) address: SocketAddr,
+    /// The fingerprint of the certificate that it must have: nobody else's connection may be used in its place.
+    pub(crate) key: Option<String>,
 }
 
 impl Target {
@@ -88,11 +91,43 @@ pub(crate) async fn targets(dns: &Dns, terms: &Terms, hop: &NextHop, now: Timest
             let addresses = addresses.map_err(|error| host_unknown(host, &error, now))?;
             Ok(with_port(host.as_str(), &addresses, *port))
         }
+        Servers::Peer { name, domain } => {
+            let peer = terms.peer(name).ok_or_else(|| peer_unknown(name, "the settings do not name it", now))?;
+            let found = peer_targets(dns, terms, peer, domain.as_ref(), now).await;
+            // Whatever a name server says, it is no reason to return mail that a peer is to have.
+            let found = found.map_err(|status| peer_unknown(name, &status.text, now))?;
+            Ok(found.into_iter().map(|target| Target { key: Some(peer.fingerprint.clone()), ..target }).collect())
+        }
         Servers::Of(domain) => {
             let hosts = hosts(dns, terms, domain, families, now).await?;
             in_order(hosts, &Own::new(terms), lib_host::random_bytes).map_err(|fault| fault.status(domain, now))
         }
     }
+}
+
+/// The peer's host, or where none is named the MX hosts of the domain.
+async fn peer_targets(
+    dns: &Dns,
+    terms: &Terms,
+    peer: &Peer,
+    domain: Option<&Domain>,
+    now: Timestamp,
+) -> Result<Vec<Target>, Status> {
+    let families = families(terms);
+    let (hosts, domain) = match (&peer.host, domain) {
+        (Some(host), _) => {
+            let found = match host.literal() {
+                Some(literal) => Ok(vec![literal]),
+                None => addresses(dns, &host.key(), families, terms).await,
+            };
+            let found = found.map_err(|error| peer_unknown(&peer.name, &error.to_string(), now))?;
+            return Ok(with_port(host.as_str(), &found, peer.port));
+        }
+        (None, Some(domain)) => (hosts(dns, terms, domain, families, now).await?, domain),
+        (None, None) => return Err(peer_unknown(&peer.name, "it has neither host nor domains", now)),
+    };
+    let found = in_order(hosts, &Own::new(terms), lib_host::random_bytes).map_err(|fault| fault.status(domain, now))?;
+    Ok(found.into_iter().map(|target| Target { address: SocketAddr::new(target.address.ip(), peer.port), ..target }).collect())
 }
 
 fn families(terms: &Terms) -> Families {
@@ -192,7 +227,7 @@ fn in_order(hosts: Resolved, own: &Own<'_>, random: fn() -> [u8; 8]) -> Result<V
 fn with_port(name: &str, addresses: &[IpAddr], port: u16) -> Vec<Target> {
     let (v4, v6): (Vec<_>, Vec<_>) = addresses.iter().copied().partition(IpAddr::is_ipv4);
     let turns = (0..addresses.len()).flat_map(|turn| [v6.get(turn), v4.get(turn)]).flatten();
-    turns.map(|ip| Target { name: name.to_owned(), address: SocketAddr::new(*ip, port) }).collect()
+    turns.map(|ip| Target { name: name.to_owned(), address: SocketAddr::new(*ip, port), key: None }).collect()
 }
 
 fn domain_unknown(domain: &Domain, error: &DnsError, now: Timestamp) -> Status {
@@ -208,6 +243,11 @@ fn domain_unknown(domain: &Domain, error: &DnsError, now: Timestamp) -> Status {
             Status::local(451, Enhanced::new(4, 4, 3), format!("Cannot look up the mail servers of {domain}: {why}"), now)
         }
     }
+}
+
+/// Always temporary: a peer comes back, and settings are mended.
+fn peer_unknown(name: &str, why: &str, now: Timestamp) -> Status {
+    Status::local(451, Enhanced::new(4, 4, 3), format!("Cannot find the peer {name}: {why}"), now)
 }
 
 /// Always temporary: the fault is in our settings.

@@ -1,16 +1,19 @@
 //! The settings that an attempt goes by. An attempt keeps those it began with; a reload is for the next ones.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use lib_mail::{Address, Domain};
 use lib_policy::Schedule;
-use lib_settings::{Domains, Relay, RelayTls, Route, Secrets, Settings};
+use lib_settings::{Domains, Pair, Relay, RelayTls, Route, Secrets, Settings};
 use lib_smtp::client::{Login, TlsMode};
 use lib_spool::{ReportingMta, schedule_of};
 
 use crate::destinations::Bounds;
 use crate::hop::{By, NextHop};
+
+use crate::pair::{Peer, peers};
 
 /// Settings in the form in which they are used.
 #[derive(Debug)]
@@ -24,6 +27,8 @@ pub(crate) struct Terms {
     /// Who tells senders.
     pub(crate) reporting: ReportingMta,
     pub(crate) domains: Domains,
+    pub(crate) pair: Pair,
+    pub(crate) peers: Vec<Arc<Peer>>,
     /// Where this node listens, to know itself among MX hosts.
     pub(crate) listeners: Vec<SocketAddr>,
     smart_host_password: Option<String>,
@@ -42,10 +47,17 @@ impl Terms {
             hop_limit: settings.smtp.hop_limit,
             reporting: reporting(settings),
             domains: settings.domains.clone(),
+            pair: settings.pair.clone(),
+            peers: peers(settings, secrets.pair.as_ref()),
             listeners: settings.listen.iter().map(|listener| SocketAddr::new(listener.address, listener.port)).collect(),
             smart_host_password: secrets.smart_host_password.clone(),
             route_passwords: secrets.route_passwords.clone(),
         }
+    }
+
+    /// The peer of that name.
+    pub(crate) fn peer(&self, name: &str) -> Option<&Peer> {
+        self.peers.iter().find(|peer| peer.name == name).map(Arc::as_ref)
     }
 
     /// The route of a domain: the one that names it most exactly.
@@ -60,7 +72,7 @@ impl Terms {
     pub(crate) fn bounds(&self, hop: &NextHop) -> Bounds {
         let route = match hop.by {
             By::Route(index) => self.relay.routes.get(index),
-            By::Default | By::SmartHost => None,
+            By::Default | By::SmartHost | By::Peer => None,
         };
         let rate = route.and_then(|route| route.rate).unwrap_or(self.relay.rate_per_destination);
         Bounds {
@@ -73,7 +85,7 @@ impl Terms {
     pub(crate) fn login(&self, hop: &NextHop) -> Option<Login> {
         let smart = &self.relay.smart_host;
         let (user, password, tls) = match hop.by {
-            By::Default => return None,
+            By::Default | By::Peer => return None,
             By::SmartHost => (&smart.user, &self.smart_host_password, smart.tls),
             By::Route(index) => {
                 let route = self.relay.routes.get(index)?;

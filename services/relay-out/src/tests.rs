@@ -22,6 +22,7 @@ use crate::terms::Terms;
 
 mod crowds;
 mod messages;
+mod pair;
 mod queue;
 mod scripted;
 mod servers;
@@ -71,6 +72,7 @@ impl Node {
             dns: Dns::new(&[nobody], Duration::from_millis(50)).unwrap(),
             dialer: Dialer::new(clock.clone()),
             local: LocalMap::new(dir.path()),
+            board: crate::pair::Board::new(lib_account::Lists::open(dir.path())),
             destinations,
             unrecorded: Arc::new(Semaphore::new(UNRECORDED)),
             terms: ArcSwap::from_pointee(terms),

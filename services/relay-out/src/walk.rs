@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use crate::connection::Connection;
 use crate::dial::{Dialer, Manner};
 use crate::message::Message;
+use crate::pair::forward;
 use crate::targets::Target;
 
 /// Recipients of one transaction; every server must take so many (RFC 5321 §4.5.3.1.8).
@@ -137,6 +138,7 @@ impl Visit<'_> {
             recipients: some.iter().filter_map(|index| envelope.recipients.get(*index).cloned()).collect(),
             ret: envelope.ret,
             envid: envelope.envid.clone(),
+            forward: self.manner.hands_over().then(|| Box::new(forward(envelope, &self.message.id))),
             content: self.message.found.content(envelope, &self.message.prefix, self.message.message_len),
         };
         let done = connection.send(transaction, self.message.source()).await;

@@ -18,7 +18,7 @@ async fn walk_over(node: &Node, servers: &[&Scripted], recipients: &[&str]) -> V
     let targets: Vec<Target> = servers
         .iter()
         .enumerate()
-        .map(|(index, server)| Target { name: format!("mx{index}.example"), address: server.address })
+        .map(|(index, server)| Target { name: format!("mx{index}.example"), address: server.address, key: None })
         .collect();
     let hop = NextHop { servers: Servers::Of("x.example".parse().unwrap()), by: By::Default };
     let indexes: Vec<usize> = (0..recipients.len()).collect();

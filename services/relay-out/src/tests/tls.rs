@@ -50,7 +50,7 @@ async fn how_tls_ends_under_each_setting() {
         if trusted {
             dialer = dialer.trusting(&certificate);
         }
-        let target = Target { name: name.into(), address: server.address };
+        let target = Target { name: name.into(), address: server.address, key: None };
         let hop = NextHop { servers: Servers::Of("x.example".parse().unwrap()), by: By::Default };
         let got = dialer.dial(&target, None, &Manner::of(&hop, &terms)).await;
         let got = got.map(|(connection, _)| (connection.client().secure(), server.connections()));
