@@ -49,6 +49,8 @@ struct Care {
     call: Arc<Call>,
     /// How long after a try the next one follows while mail waits.
     pause: Duration,
+    /// What waits was sent for once, and is to be once more: an attempt that had failed may not have been recorded by then.
+    again: bool,
     /// Tries left to ask for what the peer has for us; none once it was asked.
     first_tries: u32,
     /// What was last told of it.
@@ -62,7 +64,7 @@ impl Care {
         // Mail may wait from before the start.
         call.waiting.store(!peer.domains.is_empty(), Ordering::Relaxed);
         let pause = terms.pair.probe_interval;
-        Care { shared, terms, peer, call, pause, first_tries: FIRST_TRIES, told: None, doubted: None }
+        Care { shared, terms, peer, call, pause, again: false, first_tries: FIRST_TRIES, told: None, doubted: None }
     }
 
     async fn run(mut self) {
@@ -95,19 +97,19 @@ impl Care {
             return;
         }
         self.first_tries = 0;
-        if self.call.waiting.swap(false, Ordering::Relaxed) {
+        let waiting = self.call.waiting.swap(false, Ordering::Relaxed);
+        if waiting || std::mem::take(&mut self.again) {
             for domain in &self.peer.domains {
                 self.shared.waker.send(Consumer::Relay, &Wake::Below(domain.clone()));
             }
-            // Where mail waits again soon, it is for another reason than that nobody is there.
-            self.pause = (self.pause * 2).min(probe * MOST_PAUSE);
-        } else {
-            self.pause = probe;
         }
+        self.again = waiting;
+        // Where mail waits again soon, it is for another reason than that nobody is there.
+        self.pause = if waiting { (self.pause * 2).min(probe * MOST_PAUSE) } else { probe };
     }
 
     fn until_next(&self) -> Duration {
-        let waiting = self.call.waiting.load(Ordering::Relaxed) || self.first_tries > 0;
+        let waiting = self.call.waiting.load(Ordering::Relaxed) || self.again || self.first_tries > 0;
         let pause = if waiting { self.pause.min(self.terms.pair.fetch_interval) } else { self.terms.pair.fetch_interval };
         jittered(pause)
     }

@@ -140,7 +140,10 @@ async fn at_the_start_the_list_is_fetched_what_waits_goes_out_and_the_peer_is_as
     let node = node(&server, &key);
     let wakes = Receiver::new(UnixDatagram::bind(node.dir.path().join("wake-relay")).unwrap()).unwrap();
     let care = tokio::spawn(attend(node.shared.clone()));
-    assert_eq!(wakes.receive(10).await.unwrap(), [Wake::Below("x.example".parse().unwrap())]);
+    let flush = || [Wake::Below("x.example".parse().unwrap())];
+    assert_eq!(wakes.receive(10).await.unwrap(), flush());
+    // Once more, for what was being recorded at that moment.
+    assert_eq!(wakes.receive(10).await.unwrap(), flush());
     let kept = || lists(&node).read("one").unwrap().in_force;
     wait_until("the list", || kept().is_some_and(|(listed, _)| listed.list.len() == 250)).await;
     let etrn: Vec<String> = server.commands().into_iter().filter(|line| line.starts_with("ETRN")).collect();
@@ -150,10 +153,10 @@ async fn at_the_start_the_list_is_fetched_what_waits_goes_out_and_the_peer_is_as
     node.clock.advance(Duration::from_secs(60));
     node.shared.board.fetch();
     wait_until("the confirmation", || kept().is_some_and(|(_, at)| at == START.plus(Duration::from_secs(60)))).await;
-    assert_eq!(server.commands().iter().filter(|line| **line == format!("XLIST {digest}")).count(), 1);
+    assert!(server.commands().contains(&format!("XLIST {digest}")));
     // Mail that waits is tried again soon, and goes out when the peer is there.
     node.shared.board.waits("one");
-    assert_eq!(wakes.receive(10).await.unwrap(), [Wake::Below("x.example".parse().unwrap())]);
+    assert_eq!(wakes.receive(10).await.unwrap(), flush());
     care.abort();
 }
 
