@@ -85,6 +85,9 @@ pub(crate) enum Command {
     /// Act on queued messages
     #[command(subcommand)]
     Queue(Queue),
+    /// A primary and its backup MX: make a pair, and see how it fares
+    #[command(subcommand)]
+    Pair(Pair),
     /// Submit one message as a mail program does, showing the dialogue with -v
     #[command(after_help = "The message is read from standard input, or made from --subject and --body.\n\nExamples:\n  \
         bongsu send -v --to kim@bongsu.test --subject hello --body 'It works.'\n  \
@@ -207,6 +210,47 @@ pub(crate) enum Queue {
     Delete(Ids),
     /// Return messages to their senders now
     Bounce(Ids),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Pair {
+    /// Make keys and settings for all nodes of a pair, and print the DNS records
+    #[command(
+        after_help = "Example:\n  bongsu pair new --domain example.net --primary mx1.example.net --secondary mx2.example.net --out pair"
+    )]
+    New(PairNew),
+    /// Show for each peer whether it is reached, how old its list of recipients is, and what waits for it
+    Status {
+        /// Print JSON, one peer a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Fetch the lists of recipients now
+    Fetch,
+    /// Put a list of recipients in force that was not applied by itself
+    Confirm {
+        /// The peer's name
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PairNew {
+    /// Mail domain whose mailboxes are at the primary (may be repeated)
+    #[arg(long, required = true)]
+    pub(crate) domain: Vec<String>,
+    /// Full name of the host with the mailboxes: MX 10
+    #[arg(long, value_name = "HOST")]
+    pub(crate) primary: String,
+    /// Full name of a host that takes mail while the primary is away: MX 20 (may be repeated)
+    #[arg(long, value_name = "HOST", required = true)]
+    pub(crate) secondary: Vec<String>,
+    /// Where its peers reach a node, if not at its name and port 25 (may be repeated)
+    #[arg(long, value_name = "HOST=PLACE[:PORT]")]
+    pub(crate) reach: Vec<String>,
+    /// Directory to write to: one directory for each node is made in it
+    #[arg(long, value_name = "DIR", default_value = "pair")]
+    pub(crate) out: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -19,6 +19,7 @@ pub mod ledger;
 pub mod load;
 pub mod maildir;
 pub mod node;
+pub mod pair;
 pub mod peer;
 pub mod pop;
 pub mod postfix;

@@ -101,6 +101,9 @@ pub struct NodePlan {
     /// MiB of a volume of its own for its mailboxes.
     #[serde(default)]
     pub mail_volume: Option<u64>,
+    /// What makes it one of a backup-MX pair; made for a run by [`Topology::paired`].
+    #[serde(skip)]
+    pub pair: Option<crate::pair::Pair>,
     /// Whether its queue clock can be set (`testing.clock`).
     #[serde(default)]
     pub clock: bool,

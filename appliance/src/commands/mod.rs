@@ -4,6 +4,7 @@ pub(crate) mod account;
 pub(crate) mod check;
 pub(crate) mod init;
 pub(crate) mod mailq;
+pub(crate) mod pair;
 pub(crate) mod queue;
 pub(crate) mod send;
 pub(crate) mod status;

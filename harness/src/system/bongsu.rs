@@ -57,8 +57,11 @@ impl Process {
         let place_lines =
             format!("relay.nameservers = [\"{}\"]\nrelay.port = {}\nrelay.allow_loopback = true\n", place.nameserver, port::MX);
         let base = if topology.shipped { SHIPPED } else { SCENARIO };
-        let node =
-            Plan { address: place.address, dir: Some(dir.path().to_owned()), ..planned(topology, plan, &[base, &place_lines]) };
+        let node = Plan {
+            address: place.address,
+            dir: Some(dir.path().to_owned()),
+            ..planned(topology, plan, port::MX, &[base, &place_lines])?
+        };
         let (volumes, disk) = volumes(plan, dir.path())?;
         set_first_clock(plan, &dir.path().join("etc"))?;
         let host = node.host();
@@ -110,18 +113,23 @@ pub fn merged(texts: &[&str]) -> String {
     lines.iter().map(|(_, line)| format!("{line}\n")).collect()
 }
 
-/// What a node of a topology is made from, but for where it stands. The topology's and the node's own settings win over `base`.
-pub(crate) fn planned(topology: &Topology, plan: &NodePlan, base: &[&str]) -> Plan {
+/// What a node of a topology is made from, but for where it stands; `mx` is the port of other servers. The topology's and the node's own settings
+/// win over `base`.
+pub(crate) fn planned(topology: &Topology, plan: &NodePlan, mx: u16, base: &[&str]) -> Result<Plan> {
     let host = topology.host(plan);
     let clock = if plan.clock { format!("testing.clock = \"{CLOCK}\"\n") } else { String::new() };
-    Plan {
+    let host_of = |name: &str| Ok(topology.host(&topology.nodes[topology.index(name)?]));
+    let pair = plan.pair.as_ref().map_or(Ok(String::new()), |pair| pair.lines(mx, host_of))?;
+    let keys = plan.pair.iter().flat_map(|pair| [("pair.crt", pair.chain.clone()), ("pair.key", pair.key.clone())]);
+    Ok(Plan {
         name: plan.name.clone(),
         domain: if plan.domain.is_empty() { host.clone() } else { plan.domain.clone() },
         host_name: Some(host),
         address: std::net::Ipv4Addr::UNSPECIFIED.into(),
-        settings: merged(&[base, &[&clock, &topology.settings, &plan.settings]].concat()),
+        settings: merged(&[base, &[&clock, &pair, &topology.settings, &plan.settings]].concat()),
         relay_domains: plan.relay_domains.clone(),
         aliases: plan.aliases.clone(),
+        more: keys.collect(),
         accounts: plan.accounts.iter().map(|user| (user.clone(), format!("secret-{user}"))).collect(),
         // A test of the harness: does it notice a node that lacks something (`tests/tests/mutants.rs`)?
         environment: std::env::var("HARNESS_MUTANT")
@@ -131,7 +139,7 @@ pub(crate) fn planned(topology: &Topology, plan: &NodePlan, base: &[&str]) -> Pl
             .collect(),
         binary: None,
         dir: None,
-    }
+    })
 }
 
 /// The clock file of a node that has one: the real time.

@@ -235,3 +235,24 @@ fn orders_without_end_do_not_fill_the_history() {
     }
     assert_eq!(len(), first);
 }
+
+/// R3.3: what a primary takes from its pair and would have refused.
+#[test]
+fn a_message_that_comes_in_held_says_why() {
+    let disk = SimDisk::new();
+    let spool = open(&disk);
+    let why = lib_mail::Status::local(450, lib_mail::Enhanced::new(4, 7, 0), "Quarantined: no such user", START);
+    let mut incoming = spool.begin();
+    incoming.append(b"x").unwrap();
+    incoming.explain(why.clone());
+    let committed = incoming.commit(Commit { held: true, ..to(Queue::Local, &["a@b.example", "c@b.example"]) }).unwrap();
+    assert!(!committed.wakes(Queue::Local));
+    // Also after a power cut: it is a part of the commit.
+    let spool = open(&disk.power_cut(7));
+    let listing = spool.show(&committed.id()).unwrap().remove(0);
+    assert_eq!(listing.place, Place::Held);
+    let said: Vec<_> = (0..2).map(|index| listing.recipients.last(index).unwrap().status.clone()).collect();
+    assert_eq!(said, [why.clone(), why]);
+    assert_eq!(listing.recipients.pending(), [0, 1]);
+    assert_eq!(done(&spool, &committed.id(), Command::Release, NOW), [(Queue::Local, Place::Held, Done::Released)]);
+}
