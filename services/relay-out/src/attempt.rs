@@ -13,6 +13,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use crate::dial::Manner;
 use crate::hop::{NextHop, groups};
 use crate::message::Message;
+use crate::reroute::reroute;
 use crate::shared::Shared;
 use crate::targets::targets;
 use crate::terms::Terms;
@@ -51,8 +52,8 @@ async fn blocking<T: Send + 'static>(call: impl FnOnce() -> Result<T, Error> + S
 
 async fn run(shared: &Arc<Shared>, terms: &Arc<Terms>, id: QueueId) -> Result<Next, Error> {
     let opened = blocking({
-        let (spool, terms) = (shared.spool.clone(), terms.clone());
-        move || open(&spool, &terms, id)
+        let (shared, terms) = (shared.clone(), terms.clone());
+        move || open(&shared, &terms, id)
     });
     let Some(opened) = opened.await? else { return Ok(Next::Gone) };
     let Opened { claim, message, previous } = opened;
@@ -131,17 +132,21 @@ struct Opened {
     previous: Option<Timestamp>,
 }
 
-fn open(spool: &lib_spool::Spool, terms: &Terms, id: QueueId) -> Result<Option<Opened>, Error> {
-    let Some(claim) = spool.claim(Queue::Relay, &id)? else { return Ok(None) };
+fn open(shared: &Shared, terms: &Terms, id: QueueId) -> Result<Option<Opened>, Error> {
+    let Some(claim) = shared.spool.claim(Queue::Relay, &id)? else { return Ok(None) };
+    let previous = claim.recipients().last_at();
+    let returned = claim.bounce_wanted()?;
+    if !returned {
+        reroute(shared, terms, &claim)?;
+    }
     let claim = Arc::new(claim);
-    let recipients = claim.recipients();
-    let message = if recipients.pending().is_empty() || claim.bounce_wanted()? {
+    let message = if returned || claim.pending().is_empty() {
         None
     } else {
         let read = Message::read(&claim, &terms.hostname.key(), &terms.zone);
         Some(read.map_err(|source| Error::Disk { doing: "read a message", source })?)
     };
-    Ok(Some(Opened { claim, message, previous: recipients.last_at() }))
+    Ok(Some(Opened { claim, message, previous }))
 }
 
 /// Sends to the recipients of one destination; each gets a fate. With them comes a permit to be kept until they are recorded: the

@@ -14,6 +14,7 @@ mod hop;
 mod idle;
 mod message;
 mod program;
+mod reroute;
 mod scheduler;
 mod shared;
 mod targets;
