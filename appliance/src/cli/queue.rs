@@ -49,9 +49,13 @@ pub(crate) struct Filter {
 impl Filter {
     /// Whether it leaves everything in.
     pub(crate) fn is_open(&self) -> bool {
-        let Filter { sender, to, older, younger, reason, held, queue } = self;
-        let narrow = [sender.is_some(), to.is_some(), older.is_some(), younger.is_some(), reason.is_some(), *held];
-        !narrow.contains(&true) && queue.is_none()
+        !self.picks() && !self.held && self.queue.is_none()
+    }
+
+    /// Whether it leaves out some messages of a place.
+    pub(crate) fn picks(&self) -> bool {
+        let Filter { sender, to, older, younger, reason, .. } = self;
+        sender.is_some() || to.is_some() || older.is_some() || younger.is_some() || reason.is_some()
     }
 }
 

@@ -1,6 +1,7 @@
 //! What commands print: to a reader who may leave, and without what a stranger could do to a terminal.
 
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -43,6 +44,41 @@ pub(crate) fn span(time: Duration) -> String {
 /// `1 message`, `2 messages`.
 pub(crate) fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+/// How a list that repeats itself is shortened: of equal entries the first and the last are shown, the last with their number.
+/// Entries without a key are all shown. For each entry: nothing where it is left out, else how many it stands for at its end.
+pub(crate) fn shortened<K: Eq + std::hash::Hash>(keys: &[Option<K>]) -> Vec<Option<usize>> {
+    let mut places: HashMap<&K, (usize, usize)> = HashMap::new();
+    for (at, key) in keys.iter().enumerate() {
+        if let Some(key) = key {
+            let place = places.entry(key).or_insert((0, at));
+            *place = (place.0 + 1, at);
+        }
+    }
+    let mut begun: HashSet<&K> = HashSet::new();
+    let shown = keys.iter().enumerate().map(|(at, key)| {
+        let Some(key) = key else { return Some(1) };
+        let (count, last) = places.get(key).copied().unwrap_or((1, at));
+        match (begun.insert(key), at == last) {
+            (true, _) => Some(1),
+            (false, true) => Some(count),
+            (false, false) => None,
+        }
+    });
+    shown.collect()
+}
+
+/// ` (the 12th time)`, for what [`shortened`] let stand for several.
+pub(crate) fn times(count: usize) -> String {
+    let ending = match (count % 100, count % 10) {
+        (11..=13, _) => "th",
+        (_, 1) => "st",
+        (_, 2) => "nd",
+        (_, 3) => "rd",
+        _ => "th",
+    };
+    if count > 1 { format!(" (the {count}{ending} time)") } else { String::new() }
 }
 
 /// How often a long command says how far it is.
@@ -97,6 +133,17 @@ mod tests {
         {
             assert_eq!(span(Duration::from_secs(seconds)), text);
         }
+    }
+
+    #[test]
+    fn of_what_repeats_the_first_and_the_last_are_shown() {
+        let keys = [Some('a'), Some('b'), None, Some('a'), Some('a'), None, Some('b'), Some('c')];
+        let shown = [Some(1), Some(1), Some(1), None, Some(3), Some(1), Some(2), Some(1)];
+        assert_eq!(shortened(&keys), shown);
+        assert_eq!(
+            [1, 2, 3, 11, 22, 240].map(times).concat(),
+            " (the 2nd time) (the 3rd time) (the 11th time) (the 22nd time) (the 240th time)"
+        );
     }
 
     #[test]

@@ -56,7 +56,15 @@ pub fn sentence(event: &Event) -> String {
             }
         }
         What::Bounced { parent, to, kind } => format!("notification ({}) about {parent} to <{}>", Text(kind), Value(to)),
-        What::Done { delay } => format!("done, after {}", Delay(*delay)),
+        What::Done { delay } => {
+            // A message for here and for elsewhere ends twice.
+            let what = match event.role {
+                RoleName::Deliver => "local delivery",
+                RoleName::RelayOut => "relaying",
+                _ => "all",
+            };
+            format!("{what} done, after {}", Delay(*delay))
+        }
         What::Ordered { order, result } if event.role == RoleName::Command => {
             format!("an administrator ordered {}: {}", Value(order), Text(result))
         }

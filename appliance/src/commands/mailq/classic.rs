@@ -28,7 +28,7 @@ pub(super) fn write(out: &mut dyn Write, look: &Look<'_>, groups: Vec<Group>) ->
             shown += 1;
         }
     }
-    let of = if look.filter.is_open() { String::new() } else { format!(" of {all}") };
+    let of = if look.filter.picks() { format!(" of {all}") } else { String::new() };
     writeln!(out, "\t\tTotal requests: {shown}{of}")
 }
 
@@ -45,8 +45,8 @@ fn place(group: &Group) -> &'static str {
 fn head(out: &mut dyn Write, look: &Look<'_>, group: &Group, several: bool) -> io::Result<()> {
     let place = if several { place(group) } else { "" };
     let (count, plural) = (group.ids.len(), if group.ids.len() == 1 { "" } else { "s" });
-    let chosen = if look.filter.is_open() { "" } else { ", some not shown" };
-    writeln!(out, "\t\t{}{place} ({count} request{plural}{chosen})", look.dir)?;
+    let of = if look.filter.picks() { "of " } else { "" };
+    writeln!(out, "\t\t{}{place} ({of}{count} request{plural})", look.dir)?;
     writeln!(out, "--------Q-ID-------- --Size-- -----Q-Time----- ------------Sender/Recipient-----------")
 }
 

@@ -14,7 +14,7 @@ use crate::cli::Show;
 use crate::commands::mailq::Meant;
 use crate::commands::select::{Waiting, name, waiting};
 use crate::commands::settings;
-use crate::commands::text::{self, plain, span};
+use crate::commands::text::{self, plain, shortened, span, times};
 use crate::layout::Layout;
 
 /// Octets of a header block that are shown, and of one line of it.
@@ -124,9 +124,13 @@ impl Page<'_> {
                 .unwrap_or_default();
             let fate = fate(recipients.fate(index), recipients.last(index));
             writeln!(out, "\n  <{}>{member}: {fate}{hint}", plain(&name(listing, index)))?;
-            for line in recipients.lines().iter().filter(|line| line.recipients.binary_search(&index).is_ok()) {
-                let Outcome { what, status } = &line.outcome;
-                writeln!(out, "    {}  {}{}", status.at.maillog(&self.zone), word(what), said(what, status))?;
+            let lines = recipients.lines().iter().filter(|line| line.recipients.binary_search(&index).is_ok());
+            let outcomes: Vec<&Outcome> = lines.map(|line| &line.outcome).collect();
+            let keys: Vec<_> = outcomes.iter().map(|of| (of.what == What::Deferred).then_some(&of.status.text)).collect();
+            for (Outcome { what, status }, shown) in outcomes.iter().zip(shortened(&keys)) {
+                let Some(count) = shown else { continue };
+                let at = status.at.maillog(&self.zone);
+                writeln!(out, "    {at}  {}{}{}", word(what), said(what, status), times(count))?;
             }
         }
         Ok(())

@@ -31,8 +31,7 @@ pub(super) fn export(layout: &Layout, export: &Export) -> Result<ExitCode> {
     let spool = mailq::open(layout, &settings)?;
     let messages = chosen(layout, &spool, &export.filter, export.all)?;
     if messages.is_empty() {
-        eprintln!("bongsu: no message in the queue is meant; no archive was written");
-        return Ok(ExitCode::SUCCESS);
+        eprintln!("bongsu: no message in the queue is meant");
     }
     let file = create(&export.file)?;
     if export.remove && !file.metadata()?.is_file() {

@@ -5,13 +5,13 @@ use std::io::{self, Write};
 
 use jiff::tz::TimeZone;
 use lib_mail::{QueueId, Timestamp};
-use lib_record::{Threads, What, next_id, remote_id, sentence};
+use lib_record::{Outcome, Threads, What, next_id, remote_id, sentence};
 use lib_spool::{Place, Spool};
 use serde_json::{Value, json};
 
 use super::Told;
 use crate::commands::select::waiting;
-use crate::commands::text::{plain, span};
+use crate::commands::text::{plain, shortened, span, times};
 
 /// Stories are told so deep; deeper they are a loop of mail.
 const DEPTH_MAX: usize = 30;
@@ -85,11 +85,11 @@ impl Stories {
         let mut refusals = refusals.into_iter().peekable();
         for root in self.roots() {
             while let Some(told) = refusals.next_if(|(_, event)| event.at < self.begins(&root)) {
-                self.line(out, 0, told)?;
+                self.line(out, 0, told, "")?;
             }
             self.message(out, &root, 0, &mut seen)?;
         }
-        refusals.try_for_each(|told| self.line(out, 0, told))
+        refusals.try_for_each(|told| self.line(out, 0, told, ""))
     }
 
     fn message(&self, out: &mut dyn Write, id: &QueueId, depth: usize, seen: &mut HashSet<QueueId>) -> io::Result<()> {
@@ -106,8 +106,13 @@ impl Stories {
         writeln!(out, "{:1$}{id} on {2}", "", depth * 4, name.map_or("", String::as_str))?;
         let children = self.children(id);
         let below = |at: usize| children.iter().filter(move |(place, _)| *place == at).map(|(_, child)| *child);
+        // A message that waits for days says the same each half hour.
+        let keys: Vec<Option<(&str, &str)>> = events.iter().map(|(_, event)| waiting_words(&event.what)).collect();
+        let shown = shortened(&keys);
         for (at, told) in events.iter().enumerate() {
-            self.line(out, depth * 4 + 2, told)?;
+            if let Some(Some(count)) = shown.get(at) {
+                self.line(out, depth * 4 + 2, told, &times(*count))?;
+            }
             // A message that was moved goes on elsewhere under its own id.
             if let Some((next, _)) = events.get(at + 1)
                 && *next != told.0
@@ -126,9 +131,9 @@ impl Stories {
         self.waits(id).iter().try_for_each(|waits| writeln!(out, "{:1$}now: {waits}", "", depth * 4 + 2))
     }
 
-    fn line(&self, out: &mut dyn Write, indent: usize, (node, event): &Told) -> io::Result<()> {
+    fn line(&self, out: &mut dyn Write, indent: usize, (node, event): &Told, more: &str) -> io::Result<()> {
         let place = if event.id.is_none() { self.nodes.get(*node).map(|name| format!("{name} ")) } else { None };
-        writeln!(out, "{:indent$}{} {}{}", "", event.at.maillog(&self.zone), place.unwrap_or_default(), sentence(event))
+        writeln!(out, "{:indent$}{} {}{}{more}", "", event.at.maillog(&self.zone), place.unwrap_or_default(), sentence(event))
     }
 
     /// Prints one object a story; what came of a message is in its `children`.
@@ -159,5 +164,13 @@ impl Stories {
         let events: Vec<Value> = self.events.get(id).into_iter().flatten().map(|told| self.event(told)).collect();
         let children: Vec<Value> = self.threads.children(id).map(|child| self.value(&child, depth + 1, seen)).collect();
         json!({ "id": id.to_string(), "events": events, "children": children, "queue": self.waits(id) })
+    }
+}
+
+/// Whom a deferral is about and its words; nothing for other events.
+fn waiting_words(what: &What) -> Option<(&str, &str)> {
+    match what {
+        What::Attempt { to, outcome: Outcome::Deferred, status, .. } => Some((to, &status.text)),
+        _ => None,
     }
 }

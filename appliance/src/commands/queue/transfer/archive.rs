@@ -105,19 +105,24 @@ impl Writer<'_, '_> {
 
     /// `false` where it is in work.
     fn one(&mut self, spool: &Spool, (id, queue, place): &(QueueId, Queue, Place)) -> Result<bool> {
-        let mut departing = match spool.depart(*queue, *place, id, self.remove) {
-            Ok(Departure::Ready(departing)) => departing,
-            Ok(Departure::Busy) => return Ok(false),
-            Ok(Departure::Gone) => {
+        // An order may have moved it since it was chosen, and move it between two looks.
+        let mut looks = [*place, Place::Held, Place::Queued].into_iter();
+        let (mut departing, place) = loop {
+            let Some(place) = looks.next() else {
                 (self.tell)(id, Fate::Gone);
                 return Ok(true);
-            }
-            Err(error) => {
-                (self.tell)(id, Fate::Stays(error.to_string()));
-                return Ok(true);
+            };
+            match spool.depart(*queue, place, id, self.remove) {
+                Ok(Departure::Ready(departing)) => break (departing, place),
+                Ok(Departure::Busy) => return Ok(false),
+                Ok(Departure::Gone) => {}
+                Err(error) => {
+                    (self.tell)(id, Fate::Stays(error.to_string()));
+                    return Ok(true);
+                }
             }
         };
-        let hold = if *place == Place::Held { "hold/" } else { "" };
+        let hold = if place == Place::Held { "hold/" } else { "" };
         let mut header = tar::Header::new_gnu();
         header.set_size(departing.left());
         header.set_mode(0o600);

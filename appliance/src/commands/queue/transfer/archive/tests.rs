@@ -84,6 +84,19 @@ fn all_moves_and_a_second_import_changes_nothing() {
     assert_eq!(told, vec![Arrived::There; all.len()]);
 }
 
+#[test]
+fn a_message_that_an_order_moved_meanwhile_is_found() {
+    let here = tempfile::tempdir().unwrap();
+    let from = spool(here.path());
+    let id = put(&from, 1);
+    let chosen = [(id, Queue::Relay, Place::Queued)];
+    from.command(&id, lib_spool::Command::Hold, Duration::ZERO).unwrap();
+    let leaving = Leaving { file: tempfile::tempfile().unwrap(), host: "mail.example.net", remove: true };
+    let mut moved = 0;
+    write(&from, &chosen, leaving, &mut |_, fate| moved += usize::from(matches!(fate, Fate::Moved))).unwrap();
+    assert_eq!((moved, lies(&from).len()), (1, 0));
+}
+
 /// Cut anywhere, what comes before the cut is taken, the cut is told, and the whole archive can follow.
 #[test]
 fn a_torn_archive_is_told_with_its_entry_and_loses_nothing() {
