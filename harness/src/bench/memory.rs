@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::figures::{Quantity, Turned};
+use super::queue::rest;
 use super::subject::{HOME, Subject, Wanted, names};
 use super::{Bench, Turn};
 use crate::Result;
@@ -34,6 +35,8 @@ fn memory(turn: &Turn) -> Result<Turned> {
     let (smtp, pop3) = (turn.some(SMTP, 40), if turn.quick { 4 } else { POP3 });
     let users = names(pop3);
     let subject = Subject::start(turn.system, &Wanted { accounts: users.clone(), ..Wanted::default() })?;
+    // Some processes start a moment after the door answers.
+    rest(&subject)?;
     let mut turned = Turned::default();
     turned.add("nothing happens", IDLE, subject.kilobytes());
     let at = subject.server().at(Port::Mx);

@@ -63,7 +63,7 @@ impl Meter {
         let Some(group) = &self.group else { return Ok(work()) };
         group.enter(&group.dir)?;
         let done = work();
-        group.enter(&group.home)?;
+        group.leave()?;
         Ok(done)
     }
 
@@ -125,6 +125,20 @@ impl Group {
     fn enter(&self, dir: &Path) -> Result<()> {
         let file = dir.join(if self.version == 1 { "tasks" } else { "cgroup.procs" });
         std::fs::write(&file, "0").with_context(|| file.display().to_string())
+    }
+
+    /// Takes this process out again, with threads of ours that were started meanwhile: one that reads a server's log is no part of the server.
+    fn leave(&self) -> Result<()> {
+        self.enter(&self.home)?;
+        if self.version == 1 {
+            let here = std::fs::read_to_string(self.dir.join("tasks"))?;
+            let ours = |task: &&str| Path::new("/proc/self/task").join(task).is_dir();
+            for task in here.lines().filter(ours) {
+                // One that has ended in this moment is out.
+                let _ = std::fs::write(self.home.join("tasks"), task);
+            }
+        }
+        Ok(())
     }
 
     fn seconds(&self) -> Result<f64> {
@@ -210,6 +224,17 @@ mod tests {
         assert!(group.seconds().unwrap() >= 0.05, "{}", meter.how());
         drop(meter);
         assert!(!dir.exists());
+    }
+
+    #[test]
+    fn a_thread_of_ours_that_was_started_within_is_not_counted() {
+        let meter = Meter::open();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let thread = meter.within(|| std::thread::spawn(move || ended.recv().is_err())).unwrap();
+        let counted = meter.group.as_ref().map(Group::processes).unwrap_or_default();
+        assert!(!counted.contains(&std::process::id()), "{counted:?}");
+        drop(end);
+        assert!(thread.join().unwrap());
     }
 
     /// A shell that does no more than count.

@@ -141,7 +141,7 @@ fn list(subject: &Subject, least: usize) -> Result<Duration> {
 }
 
 /// Waits until it has nothing to do.
-fn rest(subject: &Subject) -> Result<()> {
+pub(super) fn rest(subject: &Subject) -> Result<()> {
     let since = Instant::now();
     let mut still = subject.begin()?;
     loop {
