@@ -14,6 +14,7 @@ pub mod postfix;
 mod settings;
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use anyhow::Context;
 
@@ -35,6 +36,14 @@ pub fn asks_at(system: SystemKind) -> u16 {
     match system {
         SystemKind::Bongsu => 0,
         SystemKind::Postfix | SystemKind::Exim | SystemKind::OpenSmtpd => 53,
+    }
+}
+
+/// How long a system waits for the other end, whatever its settings; zero where they say.
+pub fn longest_wait(system: SystemKind) -> Duration {
+    match system {
+        SystemKind::Bongsu | SystemKind::Postfix | SystemKind::Exim => Duration::ZERO,
+        SystemKind::OpenSmtpd => Duration::from_secs(300),
     }
 }
 

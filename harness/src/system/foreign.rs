@@ -223,9 +223,13 @@ impl<P: Program> Process<P> {
     fn wait_for_door(&self, port: Port) -> Result<()> {
         let at = self.at(port);
         let up = wait_for(&format!("{} on {at}", self.site.plan.name), PATIENCE, || {
-            Ok(TcpStream::connect_timeout(&at, Duration::from_secs(1)).ok())
+            let answers = TcpStream::connect_timeout(&at, Duration::from_secs(1)).is_ok();
+            let ended = self.running().groups().any(|group| group.processes().is_empty());
+            Ok((answers || ended).then_some(answers))
         });
-        up.map(|_| ()).with_context(|| self.log_tail(40))
+        let answers = up.with_context(|| self.log_tail(40))?;
+        anyhow::ensure!(answers, "{} ended by itself: {}", self.site.plan.name, self.log_tail(40));
+        Ok(())
     }
 
     fn end(&self, signal: Signal) -> Result<i32> {

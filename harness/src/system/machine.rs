@@ -24,7 +24,7 @@ pub(super) struct Furniture<'a> {
     pub(super) users: &'a [(&'static str, u32)],
     /// More files below `/etc`.
     pub(super) etc: Vec<(&'static str, String)>,
-    /// Empty directories that the machine may lack: `/var/spool/smtpd`.
+    /// Empty directories that the machine may lack, below one like `/var/spool` that it has.
     pub(super) directories: &'a [&'static str],
     /// Directories of the node and where they appear; from outside they are seen in the node's directory.
     pub(super) binds: &'a [(&'static str, &'static str)],
@@ -114,9 +114,8 @@ fn script(dir: &Path, furniture: &Furniture<'_>) -> Result<String> {
     let mut mounts = vec![(own.join("etc"), "/etc".to_owned())];
     // As few as will do: a directory behind an overlay shows none of what is mounted below it.
     for directory in furniture.directories {
-        let parent = Path::new(directory).parent().context("a directory below another")?;
-        let front = own.join(parent.strip_prefix("/").unwrap_or(parent));
-        let mount = (front, parent.display().to_string());
+        let front: PathBuf = Path::new(directory).iter().skip(1).take(2).collect();
+        let mount = (own.join(&front), format!("/{}", front.display()));
         if !mounts.contains(&mount) {
             mounts.push(mount);
         }
@@ -159,12 +158,13 @@ mod tests {
             nameserver: "127.1.2.200".parse().unwrap(),
             users: &[],
             etc: Vec::new(),
-            directories: &["/var/spool/x", "/var/spool/y"],
+            directories: &["/var/spool/x", "/var/spool/y", "/var/lib/x/empty"],
             binds: &[("data/queue", "/var/spool/x")],
         };
         let expected = "set -e\n\
             mount -t overlay overlay -o 'ro,lowerdir=/n/machine/etc:/etc' /etc\n\
             mount -t overlay overlay -o 'ro,lowerdir=/n/machine/var/spool:/var/spool' /var/spool\n\
+            mount -t overlay overlay -o 'ro,lowerdir=/n/machine/var/lib:/var/lib' /var/lib\n\
             mount -t overlay overlay -o 'ro,lowerdir=/peers/x/usr:/usr' /usr\n\
             mount --bind '/n/data/queue' /var/spool/x\n\
             exec \"$@\"\n";

@@ -31,6 +31,8 @@ const PROGRAM: &str = "smtpd";
 const CONTROL: &str = "smtpctl";
 /// The users that it runs as, with the numbers of those that the machine has not. The second owns its queue.
 const USERS: [(&str, u32); 2] = [("opensmtpd", 64_991), ("opensmtpq", 64_992)];
+/// A domain that nobody has: it takes no table without an entry.
+const NOWHERE: &str = "nowhere.invalid\n";
 /// What it prints: it logs nowhere else in the foreground.
 const LOG: &str = "daemon.out";
 
@@ -83,17 +85,19 @@ impl Program for OpenSmtpd {
     }
 
     fn map(&self, site: &Site) -> Result<()> {
-        let users = site.mailboxes();
-        let account = |address: &str| address.split('@').next().unwrap_or_default().to_owned();
+        let (domain, owner, nobody) = (NOWHERE.trim(), maps::MAIL_OWNER, "nobody");
         let aliases = maps::aliases(&site.plan, &site.list("aliases")?, &site.list("local-host-names")?);
-        let mailboxes = users.iter().map(|(address, _)| (address.clone(), account(address)));
-        site.write("virtual", &maps::lines(&aliases.into_iter().chain(mailboxes).collect::<Vec<_>>(), " "))?;
-        let (owner, mut accounts) = (maps::MAIL_OWNER, String::new());
-        for (address, home) in &users {
-            accounts.push_str(&format!("{} {owner}:{owner}:{}\n", account(address), home.display()));
+        let mut recipients = format!("{nobody}@{domain} {nobody}\n{}", maps::lines(&aliases, " "));
+        let mut accounts = format!("{nobody} {owner}:{owner}:/nonexistent\n");
+        for (address, home) in site.mailboxes() {
+            let (account, _) = address.split_once('@').unwrap_or((&address, ""));
+            recipients.push_str(&format!("{address} {account}\n"));
+            accounts.push_str(&format!("{account} {owner}:{owner}:{}\n", home.display()));
         }
+        site.write("recipients", &recipients)?;
         site.write("accounts", &accounts)?;
-        site.write("relay", &maps::with_subdomains(&site.list("relay-domains")?))
+        site.write("domains", &format!("{NOWHERE}{}", site.list("local-host-names")?))?;
+        site.write("relayed", &format!("{NOWHERE}{}", maps::with_subdomains(&site.list("relay-domains")?)))
     }
 
     fn daemon(&self, site: &Site) -> Command {

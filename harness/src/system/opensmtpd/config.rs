@@ -6,7 +6,7 @@ use std::path::Path;
 use super::super::settings::Own;
 use crate::node::port;
 
-/// The tables that it reads from files, which may change.
+/// The tables that it reads from files of the same names, which may change.
 pub(super) const TABLES: [&str; 4] = ["domains", "relayed", "recipients", "accounts"];
 
 /// As shipped, but for the tables and the door.
@@ -17,8 +17,8 @@ pub(super) fn smtpd_conf(dir: &Path, host: &str, address: IpAddr, settings: &Own
         text.push_str(&format!("{name} {value}\n"));
     }
     let ttl = settings.iter().find(|(name, _)| name == "ttl").map_or_else(String::new, |(_, value)| format!(" ttl {value}"));
-    for (table, file) in TABLES.iter().zip(["local-host-names", "relay", "virtual", "accounts"]) {
-        text.push_str(&format!("table {table} file:{dir}/etc/{file}\n"));
+    for table in TABLES {
+        text.push_str(&format!("table {table} file:{dir}/etc/{table}\n"));
     }
     text.push_str(&format!(
         "listen on {address} port {mx} hostname {host}\n\
@@ -42,7 +42,7 @@ mod tests {
         let mut settings = named(&["ttl"], "30m");
         settings.extend(named(&["smtp max-message-size"], "1000"));
         let text = smtpd_conf(Path::new("/n"), "b.office.example", "127.1.2.10".parse().unwrap(), &settings);
-        assert!(text.starts_with("smtp max-message-size 1000\ntable domains file:/n/etc/local-host-names\n"), "{text}");
+        assert!(text.starts_with("smtp max-message-size 1000\ntable domains file:/n/etc/domains\n"), "{text}");
         assert_eq!(text.matches(" ttl 30m\n").count(), 3);
         assert!(text.contains("\nlisten on 127.1.2.10 port 2525 hostname b.office.example\n"), "{text}");
         assert!(text.contains("maildir \"%{user.directory}/Maildir\" virtual <recipients> userbase <accounts> ttl"), "{text}");
