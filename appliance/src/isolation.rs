@@ -37,10 +37,11 @@ impl Grants {
         let mail = data.join("mail");
         let accounts = data.join("state/accounts");
         let secrets = data.join("state/secrets");
+        let pairs = data.join("state").join(lib_account::PAIRS);
         let (write, mut read, connect) = match role {
-            RoleName::SmtpIn | RoleName::Submission => (vec![spool], vec![accounts], true),
-            RoleName::Deliver => (vec![spool, mail], vec![accounts], false),
-            RoleName::RelayOut => (vec![spool], vec![], true),
+            RoleName::SmtpIn | RoleName::Submission => (vec![spool], vec![accounts, pairs], true),
+            RoleName::Deliver => (vec![spool, mail], vec![accounts, pairs], false),
+            RoleName::RelayOut => (vec![spool, pairs], vec![], true),
             RoleName::Pop3 => (vec![mail], vec![], false),
             RoleName::Auth => (vec![], vec![accounts, secrets], false),
         };
@@ -169,6 +170,8 @@ mod tests {
             assert_eq!(touches(role, "/d/mail"), matches!(role, RoleName::Deliver | RoleName::Pop3), "{role}");
             assert!(!touches(role, "/d/state/events"), "{role}");
             assert!(!touches(role, "/d/run"), "{role}");
+            let asks = !matches!(role, RoleName::Pop3 | RoleName::Auth);
+            assert_eq!(touches(role, "/d/state/pairs"), asks, "{role}");
         }
     }
 }

@@ -111,6 +111,11 @@ impl Layout {
         self.data.join("state/secrets")
     }
 
+    /// Recipients of the primaries that this node is backup for.
+    pub(crate) fn pairs(&self) -> PathBuf {
+        self.data.join("state").join(lib_account::PAIRS)
+    }
+
     /// Kept events.
     pub(crate) fn events(&self) -> PathBuf {
         self.data.join("state/events")
@@ -127,13 +132,14 @@ impl Layout {
     }
 
     /// Directories of the tree, each with the mode it is made with.
-    pub(crate) fn directories(&self) -> [(PathBuf, u32); 7] {
+    pub(crate) fn directories(&self) -> [(PathBuf, u32); 8] {
         [
             (self.spool(), 0o700),
             (self.mail(), 0o700),
             (self.data.join("state"), 0o755),
             (self.accounts(), 0o755),
             (self.secrets(), 0o700),
+            (self.pairs(), 0o755),
             (self.events(), 0o700),
             (self.run(), 0o755),
         ]

@@ -44,7 +44,8 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     // Who has which account is for all roles to read; everything else is for its owner.
-    let open = matches!(cli.command, Command::Account(_) | Command::Init(_) | Command::Up { .. } | Command::Owners);
+    let open =
+        matches!(cli.command, Command::Account(_) | Command::Init(_) | Command::Pair(_) | Command::Up { .. } | Command::Owners);
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(if open { 0o022 } else { 0o077 }));
     match cli.command {
         Command::Role { name } => return role_process::run(name),
@@ -56,6 +57,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Init(init) => {
             return commands::init::run(&Layout::find_new(cli.place.data.as_deref(), cli.place.config.as_deref())?, &init);
         }
+        Command::Pair(cli::Pair::New(wanted)) => return commands::pair::new(&wanted),
         _ => {}
     }
     let layout = Layout::find(cli.place.data.as_deref(), cli.place.config.as_deref())?;
@@ -67,8 +69,11 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Stop => commands::status::stop(&layout),
         Command::Status { json, quiet } => commands::status::run(&layout, json, quiet),
         Command::Account(account) => commands::account::run(&layout, account),
-        Command::Mailq { json } => commands::mailq::run(&layout, json),
+        Command::Mailq(list) => commands::mailq::run(&layout, &list),
         Command::Queue(queue) => commands::queue::run(&layout, queue),
+        Command::Pair(pair) => commands::pair::run(&layout, pair),
+        Command::Log(log) => commands::log::run(&layout, &log),
+        Command::Trace(trace) => commands::trace::run(&layout, &trace),
         Command::Send(send) => commands::send::run(&layout, send),
         Command::Owners => owner::give(&layout),
         Command::RoleProbe { name } => commands::check::probe(&layout, name),

@@ -75,6 +75,7 @@ pub(crate) fn give(layout: &Layout) -> Result<ExitCode> {
     // Mail is written by one user and removed by another, so its group decides; new directories inherit it.
     own(&layout.spool(), queue, group, 0o700)?;
     own(&layout.mail(), queue, group, 0o2770)?;
+    own(&layout.pairs(), queue, group, 0o755)?;
     // The supervisor and the commands of an administrator are root without any right over foreign files, so what they write is root's.
     for (dir, mode) in [(layout.accounts(), 0o755), (layout.events(), 0o700), (layout.run(), 0o755)] {
         own(&dir, 0, 0, mode)?;

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use lib_net::listen::TlsMode;
+use lib_net::pin::PAIR_NAME;
 use lib_net::role::{RoleName, SocketName};
 use lib_settings::{CertificateText, Listener, ListenerRole, ListenerTls, Origins, Secrets, Settings, Sources};
 
@@ -68,9 +69,17 @@ impl Plan {
         let mut secrets = Secrets::default();
         match role {
             RoleName::SmtpIn | RoleName::Submission | RoleName::Pop3 => {
-                secrets.certificates = self.secrets.certificates.clone()
+                secrets.certificates = self.secrets.certificates.clone();
+                // A peer asks for it by a name of its own, so that no other client meets it.
+                let pair = self.secrets.pair.clone().filter(|_| role == RoleName::SmtpIn);
+                let named = |pair| CertificateText { names: vec![PAIR_NAME.into()], ..pair };
+                secrets.certificates.extend(pair.map(named));
             }
-            RoleName::RelayOut => secrets.smart_host_password = self.secrets.smart_host_password.clone(),
+            RoleName::RelayOut => {
+                secrets.smart_host_password = self.secrets.smart_host_password.clone();
+                secrets.route_passwords = self.secrets.route_passwords.clone();
+                secrets.pair = self.secrets.pair.clone();
+            }
             RoleName::Deliver | RoleName::Auth => {}
         }
         secrets
@@ -151,10 +160,13 @@ fn assumed(layout: &Layout) -> Vec<(String, String)> {
 
 fn load_secrets(layout: &Layout, settings: &Settings) -> Result<Secrets, String> {
     let at = |path: &Path| layout.config().join(path);
-    let smart_host_password = match &settings.relay.smart_host.password_file {
-        Some(path) => Some(read(&at(path))?.lines().next().unwrap_or_default().to_owned()),
-        None => None,
+    let password = |file: &Option<PathBuf>| match file {
+        Some(path) => Ok::<_, String>(Some(read(&at(path))?.lines().next().unwrap_or_default().to_owned())),
+        None => Ok(None),
     };
+    let smart_host_password = password(&settings.relay.smart_host.password_file)?;
+    let routes = settings.relay.routes.iter();
+    let route_passwords = routes.map(|route| password(&route.password_file)).collect::<Result<_, _>>()?;
     let mut certificates = Vec::new();
     for certificate in &settings.tls.certificates {
         let (chain_file, key_file) = (at(&certificate.chain_file), at(&certificate.key_file));
@@ -166,7 +178,26 @@ fn load_secrets(layout: &Layout, settings: &Settings) -> Result<Secrets, String>
     if certificates.is_empty() {
         certificates.extend(certificate::self_signed(&layout.secrets(), settings)?);
     }
-    Ok(Secrets { smart_host_password, certificates })
+    Ok(Secrets { smart_host_password, route_passwords, certificates, pair: load_pair(layout, settings)? })
+}
+
+/// This node's certificate for its peers.
+fn load_pair(layout: &Layout, settings: &Settings) -> Result<Option<CertificateText>, String> {
+    let (Some(chain_file), Some(key_file)) = (&settings.pair.certificate_file, &settings.pair.key_file) else {
+        return Ok(None);
+    };
+    let (chain_file, key_file) = (layout.config().join(chain_file), layout.config().join(key_file));
+    let pair = CertificateText { names: Vec::new(), chain: read(&chain_file)?, key: read(&key_file)? };
+    let own = lib_net::pin::fingerprint(&pair).map_err(|why| {
+        format!("{}, {}: {why}; see pair.certificate_file and pair.key_file", chain_file.display(), key_file.display())
+    })?;
+    let same = settings.pair.peers.iter().find(|peer| peer.pinned().as_deref() == Some(&own));
+    match same {
+        Some(peer) => {
+            Err(format!("pair.peers: {} has the fingerprint of this node itself; each node has a key of its own", peer.name))
+        }
+        None => Ok(Some(pair)),
+    }
 }
 
 /// A text file, or why not in one line.
@@ -244,10 +275,15 @@ mod tests {
     fn a_role_gets_the_secrets_that_it_uses_and_no_other() {
         let mut plan = plan(&[]);
         plan.secrets.smart_host_password = Some("hunter2".into());
-        plan.secrets.certificates = vec![CertificateText { names: vec![], chain: "c".into(), key: "k".into() }];
+        let text = CertificateText { names: vec![], chain: "c".into(), key: "k".into() };
+        plan.secrets.certificates = vec![text.clone()];
+        plan.secrets.pair = Some(text);
         for role in RoleName::ALL {
             let secrets = plan.secrets_of(role);
             assert_eq!(secrets.smart_host_password.is_some(), role == RoleName::RelayOut);
+            assert_eq!(secrets.pair.is_some(), role == RoleName::RelayOut);
+            let shows = secrets.certificates.iter().any(|text| text.names == [PAIR_NAME]);
+            assert_eq!(shows, role == RoleName::SmtpIn);
             assert_eq!(
                 secrets.certificates.is_empty(),
                 matches!(role, RoleName::RelayOut | RoleName::Deliver | RoleName::Auth)

@@ -68,8 +68,8 @@ pub fn files(topology: &Topology) -> Result<Vec<File>> {
     ];
     for plan in &topology.nodes {
         let place = format!("relay.nameservers = [\"{}:53\"]\n", net.at(NAMES));
-        let node = bongsu::planned(topology, plan, &[SETTINGS, &place]);
-        files.extend(node.files(&node.heads()).map(|(name, text)| (Path::new(&plan.name).join(name), text)));
+        let node = bongsu::planned(topology, plan, 25, &[SETTINGS, &place])?;
+        files.extend(node.files(&node.heads()).into_iter().map(|(name, text)| (Path::new(&plan.name).join(name), text)));
     }
     Ok(files)
 }

@@ -84,6 +84,8 @@ pub struct Plan {
     pub relay_domains: Vec<String>,
     /// The text of its aliases file.
     pub aliases: String,
+    /// Further files of its configuration: name and text.
+    pub more: Vec<(&'static str, String)>,
     /// Accounts to make: local part and password.
     pub accounts: Vec<(String, String)>,
     /// Environment of the process.
@@ -105,6 +107,7 @@ impl Plan {
             settings: String::new(),
             relay_domains: Vec::new(),
             aliases: String::new(),
+            more: Vec::new(),
             accounts: users.iter().map(|user| ((*user).to_owned(), format!("secret-{user}"))).collect(),
             environment: Vec::new(),
             binary: None,
@@ -156,13 +159,15 @@ impl Plan {
     }
 
     /// The files of the configuration: name and text.
-    pub fn files(&self, settings: &str) -> [(&'static str, String); 4] {
-        [
+    pub fn files(&self, settings: &str) -> Vec<(&'static str, String)> {
+        let mut files = vec![
             ("bongsu.toml", settings.to_owned()),
             ("local-host-names", format!("{}\n", self.domain)),
             ("relay-domains", self.relay_domains.iter().map(|domain| format!("{domain}\n")).collect()),
             ("aliases", self.aliases.clone()),
-        ]
+        ];
+        files.extend(self.more.iter().cloned());
+        files
     }
 
     /// Makes directory, settings and accounts, starts the node and waits until its ports answer.

@@ -11,6 +11,7 @@ pub mod mailbox;
 pub mod mixed;
 pub mod names;
 mod networks;
+pub mod pair;
 pub mod pressure;
 pub mod storage;
 pub mod time;
@@ -22,6 +23,7 @@ pub const ALL: &[&[Scenario]] = &[
     acceptance::ALL,
     failover::ALL,
     mixed::ALL,
+    pair::ALL,
     kills::ALL,
     exchange::ALL,
     names::ALL,

@@ -23,6 +23,10 @@ pub struct Topology {
     /// Settings of every bongsu node, as TOML lines with dotted keys.
     #[serde(default)]
     pub settings: String,
+    /// Whether a setting that nobody sets is as its maker ships it, for a measurement. Else failed mail is tried again within seconds. A client
+    /// is not limited either way.
+    #[serde(default)]
+    pub shipped: bool,
     /// The servers.
     #[serde(rename = "node")]
     pub nodes: Vec<NodePlan>,
@@ -104,6 +108,9 @@ pub struct NodePlan {
     /// MiB of a volume of its own for its mailboxes.
     #[serde(default)]
     pub mail_volume: Option<u64>,
+    /// What makes it one of a backup-MX pair; made for a run by [`Topology::paired`].
+    #[serde(skip)]
+    pub pair: Option<crate::pair::Pair>,
     /// Whether its queue clock can be set (`testing.clock`).
     #[serde(default)]
     pub clock: bool,

@@ -103,7 +103,15 @@ fn topology(from: End, to: End) -> Result<Topology> {
         zone.mx.push((10, "b".into()));
     }
     let about = format!("{} sends to {}.", from.name(), to.name());
-    Ok(Topology { name: "cut".into(), about, settings: String::new(), nodes, zones: vec![zone], lists: Vec::new() })
+    Ok(Topology {
+        name: "cut".into(),
+        about,
+        settings: String::new(),
+        shipped: false,
+        nodes,
+        zones: vec![zone],
+        lists: Vec::new(),
+    })
 }
 
 /// A gate, a domain and a trip for each cell; B takes mail for all the domains.

@@ -9,6 +9,8 @@ const ALREADY: &[&str] = &[
     "smtp.connection_rate_per_address",
     "pop3.max_sessions_per_address",
     "pop3.connection_rate_per_address",
+    // Dovecot's passwords are in the clear: there is nothing to remember.
+    "auth.remember",
 ];
 
 /// Names and values of a system's own.

@@ -167,6 +167,7 @@ impl Program {
                 Wake::New(id) => new.push(id),
                 Wake::Run => (scan.wanted, scan.all) = (true, true),
                 Wake::Flush(_) | Wake::Below(_) | Wake::Look => scan.wanted = true,
+                Wake::Fetch => {}
             }
         }
         self.crew.add(new);

@@ -1,6 +1,6 @@
 //! Accounts: who has a mailbox here, what each may do, which sender addresses are whose, and the password hashes.
 //!
-//! Two files, so that only the role `auth` need be able to read a hash: names and rights for all who route
+//! Two files for accounts, so that only the role `auth` need be able to read a hash: names and rights for all who route
 //! (`state/accounts/accounts`), hashes for `auth` (`state/secrets/passwords`). Only this crate touches them. Accounts are
 //! named by their full address and found by its key, without regard to case (R4.5). Every call blocks, but those on [`Accounts`].
 
@@ -8,6 +8,7 @@ mod account;
 mod file;
 mod hash;
 mod maps;
+mod primaries;
 mod register;
 mod watch;
 
@@ -17,6 +18,7 @@ use std::sync::Arc;
 pub use account::{Account, Accounts};
 pub use hash::{Cost, random_password};
 pub use maps::{MapFiles, Maps, Trouble};
+pub use primaries::{Applied, Contact, DIRECTORY as PAIRS, Kept, Listed, Lists};
 pub use register::Register;
 
 use file::Secret;

@@ -8,10 +8,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lib_host::{Change, Watched};
-use lib_mail::Domain;
-use lib_policy::{Aliases, Directory, Facts, LineProblem, LocalDomains, RelayDomains};
-use lib_settings::Settings;
+use lib_mail::{Address, Domain};
+use lib_policy::{
+    Aliases, Directory, Facts, LineProblem, LocalDomains, Primaries, Primary, RecipientList, RelayDomains, Target,
+};
+use lib_settings::{PairPeer, Settings};
 
+use crate::primaries::{DIRECTORY, Kept, Listed};
 use crate::{Accounts, Names};
 
 /// Problems that are told of one bad file; the rest is counted.
@@ -24,6 +27,8 @@ pub struct Maps {
     pub local: LocalDomains,
     /// Domains that anybody may send to through us.
     pub relay: RelayDomains,
+    /// What is known of those that we are backup for.
+    pub primaries: Primaries,
     /// The aliases.
     pub aliases: Aliases,
     /// `None` where the accounts could never be read: then nobody can say who exists here, and no route may be believed that says
@@ -34,7 +39,38 @@ pub struct Maps {
 impl Maps {
     /// What a route depends on.
     pub fn facts<'a>(&'a self, default_domain: &'a Domain) -> Facts<'a> {
-        Facts { local_domains: &self.local, relay_domains: &self.relay, aliases: &self.aliases, accounts: self, default_domain }
+        Facts {
+            local_domains: &self.local,
+            relay_domains: &self.relay,
+            primaries: &self.primaries,
+            aliases: &self.aliases,
+            accounts: self,
+            default_domain,
+        }
+    }
+
+    /// Who has mail here, for a backup; `None` where the accounts cannot be read. A domain that is local by default alone counts too.
+    pub fn recipients(&self, settings: &Settings) -> Option<RecipientList> {
+        let accounts = self.accounts.as_ref()?;
+        let default_domain = settings.default_domain();
+        let is_ours = |address: &Address| self.is_local(&address.domain(), &default_domain);
+        let mut list = RecipientList {
+            size_limit: settings.smtp.message_size_limit.0,
+            mailbox_limit: settings.smtp.local_size_limit.0,
+            domains: self.local.iter().map(str::to_owned).chain([default_domain.key()]).collect(),
+            mailboxes: accounts.iter().filter(|account| is_ours(&account.address)).map(|account| account.key()).collect(),
+            ..RecipientList::default()
+        };
+        for (key, targets) in self.aliases.iter() {
+            let takes_mail = !matches!(targets, [Target::List(_) | Target::Pipe(_) | Target::File(_)]);
+            match key.parse::<Address>() {
+                _ if !takes_mail => {}
+                Ok(address) if is_ours(&address) => drop(list.aliases.insert(address.key())),
+                Ok(_) => {}
+                Err(_) => drop(list.names.insert(key.to_owned())),
+            }
+        }
+        Some(list)
     }
 
     /// Whether mailboxes of `domain` are here.
@@ -78,6 +114,8 @@ pub struct MapFiles {
     local: Option<Watched<LocalDomains>>,
     relay: Option<Watched<RelayDomains>>,
     aliases: Option<Watched<Aliases>>,
+    /// The peers that we are backup for, and what is kept of their recipients.
+    primaries: Vec<(PairPeer, Watched<Kept>)>,
     names: Names,
     accounts: Option<Arc<Accounts>>,
 }
@@ -90,6 +128,7 @@ impl MapFiles {
             local: config.map(|dir| Watched::new(dir.join(&domains.local_file), LocalDomains::default())),
             relay: config.map(|dir| Watched::new(dir.join(&domains.relay_file), RelayDomains::default())),
             aliases: config.map(|dir| Watched::new(dir.join(&domains.aliases_file), Aliases::default())),
+            primaries: primaries(settings, &data.join("state").join(DIRECTORY)),
             names: Names::open(&data.join("state").join("accounts")),
             accounts: None,
         }
@@ -102,6 +141,9 @@ impl MapFiles {
         changed |= look(self.local.as_mut(), LocalDomains::parse, first, &mut troubles);
         changed |= look(self.relay.as_mut(), RelayDomains::parse, first, &mut troubles);
         changed |= look(self.aliases.as_mut(), Aliases::parse, first, &mut troubles);
+        for (_, kept) in &mut self.primaries {
+            changed |= look(Some(kept), |text| Kept::parse(text.as_bytes()).map_err(at_first_line), true, &mut troubles);
+        }
         changed |= self.look_at_accounts(&mut troubles);
         (changed.then(|| self.maps(settings)), troubles)
     }
@@ -125,9 +167,35 @@ impl MapFiles {
             local = local.with([&settings.default_domain(), &settings.hostname]);
         }
         let relay = self.relay.as_ref().map(|file| file.value().clone()).unwrap_or_default().with(&settings.domains.relay);
+        let relay = relay.with(settings.pair.peers.iter().flat_map(|peer| &peer.domains));
         let aliases = self.aliases.as_ref().map(|file| file.value().clone()).unwrap_or_default();
-        Maps { local, relay, aliases, accounts: self.accounts.clone() }
+        let primaries = Primaries::new(self.primaries.iter().map(|(peer, kept)| primary(peer, kept.value())).collect());
+        Maps { local, relay, primaries, aliases, accounts: self.accounts.clone() }
     }
+}
+
+fn primaries(settings: &Settings, dir: &Path) -> Vec<(PairPeer, Watched<Kept>)> {
+    let primaries = settings.pair.peers.iter().filter(|peer| !peer.domains.is_empty());
+    primaries.map(|peer| (peer.clone(), Watched::new(dir.join(crate::primaries::file(&peer.name)), Kept::default()))).collect()
+}
+
+fn primary(peer: &PairPeer, kept: &Kept) -> Primary {
+    let (list, confirmed) = match &kept.in_force {
+        Some((Listed { list, .. }, confirmed)) => (Some(list.clone()), Some(*confirmed)),
+        None => (None, None),
+    };
+    Primary {
+        name: peer.name.clone(),
+        domains: peer.domains.clone(),
+        max_age: peer.max_age,
+        list,
+        proposed: kept.proposed.as_ref().map(|proposed| proposed.list.clone()),
+        confirmed,
+    }
+}
+
+fn at_first_line(what: String) -> Vec<LineProblem> {
+    vec![LineProblem { line: 1, what }]
 }
 
 /// Whether a file has a new value. That it is missing is told only where it was there before.

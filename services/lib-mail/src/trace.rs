@@ -33,6 +33,12 @@ impl Received<'_> {
             let tag = if address.is_ipv6() { "IPv6:" } else { "" };
             let helo = if helo.is_empty() { "unknown" } else { &helo };
             let _ = write!(field, "from {helo} ([{tag}{address}])\r\n\t");
+            if peer.asserted.is_some() {
+                // Whose word it is that the message came from there.
+                let by = peer.socket.ip().to_canonical();
+                let tag = if by.is_ipv6() { "IPv6:" } else { "" };
+                let _ = write!(field, "(handed over by [{tag}{by}])\r\n\t");
+            }
         }
         let _ = write!(field, "by {} with {} id {}", self.host, envelope.protocol.name(), self.id);
         if let Some(recipient) = self.recipient {
@@ -76,6 +82,11 @@ mod tests {
                 "Received: from a?b????X:?y ([IPv6:2001:db8::1])\r\n\tby mail.example.net with ESMTPS id {id}\r\n\tfor <b@example.net>;\r\n\tMon, 23 Nov 2026 02:30:00 +0000\r\n"
             )
         );
+        if let Some(peer) = &mut envelope.peer {
+            (peer.asserted, peer.trust) = (Some("192.0.2.7:5000".parse().unwrap()), crate::Trust::Asserted);
+        }
+        let field = Received { envelope: &envelope, host: "h.example", id: &id, recipient: None }.field(&TimeZone::UTC);
+        assert!(field.contains("([192.0.2.7])\r\n\t(handed over by [IPv6:2001:db8::1])\r\n\tby h.example"), "{field}");
         envelope.peer = None;
         envelope.protocol.local = true;
         let field = Received { envelope: &envelope, host: "h.example", id: &id, recipient: None }.field(&TimeZone::UTC);

@@ -188,7 +188,7 @@ impl<C: Conversation> Session<C> {
     /// Speaks TLS from here on. Nothing that was said in the clear is kept.
     async fn secure(&mut self) -> Result<(), End> {
         self.kept = Vec::new();
-        let handshake = self.socket.secure(self.around.certificates.config());
+        let handshake = self.socket.secure(&self.around.certificates);
         let info = match timeout(self.around.bounds.handshake, handshake).await {
             Ok(Ok(info)) => info,
             Ok(Err(why)) => return Err(End::Tls(why)),

@@ -17,6 +17,8 @@ use crate::conversation::Refusal;
 const REPORT_PERIOD: Duration = Duration::from_secs(60);
 /// so many at most in each,
 const REPORTS: usize = 10;
+/// How long an address of a peer is known.
+const EXCUSED: Duration = Duration::from_secs(3600);
 
 /// The sessions of one service in one process.
 #[derive(Debug)]
@@ -78,6 +80,12 @@ impl Gate {
         lock(&self.limiter).enter(address, self.opened.elapsed())?;
         self.sessions.send_modify(|sessions| *sessions += 1);
         Ok(Place { gate: self.clone(), address })
+    }
+
+    /// No limit counts at this address for an hour: a peer proved there who it is.
+    pub fn excuse(&self, address: IpAddr) {
+        let now = self.opened.elapsed();
+        lock(&self.limiter).excuse(address, now, now + EXCUSED);
     }
 
     /// Whether a refusal is to be reported now, and how many it stands for; `None` where enough was said lately.

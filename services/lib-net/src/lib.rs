@@ -12,6 +12,7 @@ mod drive;
 pub mod gate;
 pub mod line;
 pub mod listen;
+pub mod pin;
 pub mod recorder;
 pub mod role;
 pub mod runtime;

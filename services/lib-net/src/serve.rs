@@ -122,7 +122,7 @@ impl<S: Service> Door<S> {
         let mut socket = Socket::Plain(stream);
         let mut tls = None;
         if self.port.tls == TlsMode::Implicit {
-            let handshake = Box::pin(timeout(around.bounds.handshake, socket.secure(around.certificates.config())));
+            let handshake = Box::pin(timeout(around.bounds.handshake, socket.secure(&around.certificates)));
             // A client that fails here has said nothing that could be answered or is worth a line: port scans do it all day.
             let Ok(Ok(info)) = handshake.await else { return };
             tls = Some(info);

@@ -5,13 +5,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use rustls::ServerConnection;
-use std::sync::Arc;
+use rustls::server::Acceptor;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::tls::TlsInfo;
+use crate::tls::{Certificates, TlsInfo};
 
 /// A connection to a client.
 #[derive(Debug)]
@@ -72,9 +72,11 @@ impl Socket {
     }
 
     /// Shakes hands as the server. An error is in words, and leaves the connection lost.
-    pub(crate) async fn secure(&mut self, config: Arc<rustls::ServerConfig>) -> Result<TlsInfo, String> {
+    pub(crate) async fn secure(&mut self, certificates: &Certificates) -> Result<TlsInfo, String> {
         let stream = self.take_plain().ok_or("the connection already speaks TLS")?;
-        let stream = TlsAcceptor::from(config).accept(stream).await.map_err(|error| error.to_string())?;
+        let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(|error| error.to_string())?;
+        let config = certificates.config(hello.client_hello().server_name());
+        let stream = hello.into_stream(config).await.map_err(|error| error.to_string())?;
         let connection: &ServerConnection = stream.get_ref().1;
         let info = TlsInfo::of(connection, connection.server_name());
         *self = Socket::Tls(Box::new(stream));

@@ -9,11 +9,13 @@ use lib_settings::CertificateText;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::server::{ClientHello, NoServerSessionStorage, ParsedCertificate, ResolvesServerCert};
+use rustls::server::{ClientHello, NoServerSessionStorage, ParsedCertificate, ResolvesServerCert, WantsServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
+use rustls::{ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme, WantsVerifier};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+
+use crate::pin::{AnyClient, PAIR_NAME, sha256};
 
 /// What was agreed in a handshake.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +26,9 @@ pub struct TlsInfo {
     pub cipher: String,
     /// The server name that the client asked for.
     pub name: Option<String>,
+    /// The fingerprint ([`crate::pin::sha256`]) of the certificate whose key the client proved to have; only who asks for
+    /// [`crate::pin::PAIR_NAME`] is asked for one.
+    pub client: Option<String>,
 }
 
 impl TlsInfo {
@@ -34,7 +39,8 @@ impl TlsInfo {
             _ => "TLSv1.2",
         };
         let cipher = connection.negotiated_cipher_suite().map(|suite| format!("{:?}", suite.suite())).unwrap_or_default();
-        TlsInfo { version, cipher, name: name.map(str::to_owned) }
+        let client = connection.peer_certificates().and_then(|chain| chain.first()).map(|own| sha256(own));
+        TlsInfo { version, cipher, name: name.map(str::to_owned), client }
     }
 }
 
@@ -71,6 +77,8 @@ pub fn parse_pair(chain: &str, key: &str) -> Result<Arc<CertifiedKey>, String> {
 pub struct Certificates {
     keys: Arc<Keys>,
     config: Arc<ServerConfig>,
+    /// For peers of a pair, who are asked for a certificate.
+    asking: Arc<ServerConfig>,
 }
 
 #[derive(Debug, Default)]
@@ -105,15 +113,11 @@ impl Certificates {
     /// Without a certificate yet: handshakes fail until [`Certificates::replace`] gives one.
     pub fn none() -> Certificates {
         let keys = Arc::new(Keys::default());
-        let mut config = ServerConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .expect("because aws-lc-rs supports TLS 1.2 and 1.3")
-            .with_no_client_auth()
-            .with_cert_resolver(keys.clone());
-        // Mail clients seldom resume; tickets would cost keys to rotate and memory for each session.
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.send_tls13_tickets = 0;
-        Certificates { keys, config: Arc::new(config) }
+        let algorithms = provider().signature_verification_algorithms;
+        let any = Arc::new(AnyClient(algorithms));
+        let config = server_config(server_builder().with_no_client_auth(), &keys);
+        let asking = server_config(server_builder().with_client_cert_verifier(any), &keys);
+        Certificates { keys, config, asking }
     }
 
     /// These certificates.
@@ -145,10 +149,24 @@ impl Certificates {
         self.keys.0.load().is_empty()
     }
 
-    /// The configuration of the server's side.
-    pub fn config(&self) -> Arc<ServerConfig> {
-        self.config.clone()
+    /// The configuration of the server's side for a client that asks for this name.
+    pub fn config(&self, name: Option<&str>) -> Arc<ServerConfig> {
+        if name.is_some_and(|name| name.eq_ignore_ascii_case(PAIR_NAME)) { self.asking.clone() } else { self.config.clone() }
     }
+}
+
+fn server_builder() -> ConfigBuilder<ServerConfig, WantsVerifier> {
+    ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .expect("because aws-lc-rs supports TLS 1.2 and 1.3")
+}
+
+fn server_config(builder: ConfigBuilder<ServerConfig, WantsServerCert>, keys: &Arc<Keys>) -> Arc<ServerConfig> {
+    let mut config = builder.with_cert_resolver(keys.clone());
+    // Mail clients seldom resume; tickets would cost keys to rotate and memory for each session.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Arc::new(config)
 }
 
 impl Keys {
@@ -185,13 +203,13 @@ pub fn verifying_client(extra: &[CertificateDer<'_>]) -> Arc<ClientConfig> {
     Arc::new(client_builder(provider()).with_root_certificates(roots).with_no_client_auth())
 }
 
-fn client_builder(provider: Arc<CryptoProvider>) -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
+pub(crate) fn client_builder(provider: Arc<CryptoProvider>) -> ConfigBuilder<ClientConfig, WantsVerifier> {
     ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("because aws-lc-rs supports TLS 1.2 and 1.3")
 }
 
-fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 

@@ -37,6 +37,8 @@ pub enum Wake {
     Look,
     /// Try everything now (`queue run`).
     Run,
+    /// Fetch the lists of recipients now (`pair fetch`).
+    Fetch,
 }
 
 impl fmt::Display for Wake {
@@ -47,6 +49,7 @@ impl fmt::Display for Wake {
             Wake::Below(domain) => write!(f, "below {domain}"),
             Wake::Look => f.write_str("look"),
             Wake::Run => f.write_str("run"),
+            Wake::Fetch => f.write_str("fetch"),
         }
     }
 }
@@ -58,6 +61,7 @@ impl Wake {
         let one = match text.split_once(' ') {
             None if text == "run" => Some(Wake::Run),
             None if text == "look" => Some(Wake::Look),
+            None if text == "fetch" => Some(Wake::Fetch),
             Some(("new", ids)) => {
                 return ids.split(' ').filter_map(|id| id.parse().ok()).map(Wake::New).take(MAX_IDS).collect();
             }
@@ -219,7 +223,7 @@ mod tests {
     fn datagrams_are_read_as_written() {
         let id = QueueId::new(lib_mail::Timestamp(5), 1, 2);
         let domain = || "example.net".parse().unwrap();
-        for wake in [Wake::New(id), Wake::Flush(domain()), Wake::Below(domain()), Wake::Look, Wake::Run] {
+        for wake in [Wake::New(id), Wake::Flush(domain()), Wake::Below(domain()), Wake::Look, Wake::Run, Wake::Fetch] {
             assert_eq!(Wake::parse(wake.to_string().as_bytes()), [wake]);
         }
         for bad in ["", "run ", "new", "new x", "flush a b", "below", "stop", "new \u{0}"] {

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use lib_mail::{Address, Domain, Enhanced, Peer, ReversePath, Status, Timestamp, Trust};
 
 use crate::route::{Expansion, Facts, Route, expand, route_with_trail};
-use crate::{Trail, Verdict};
+use crate::{Standing, Trail, Verdict};
 
 /// What the listener is for, as far as rights go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +106,10 @@ pub fn admit_recipient(
     mut trail: Trail,
 ) -> Admission {
     let route = route_with_trail(recipient, facts, &mut trail);
-    let (code, enhanced, text) = recipient_answer(client, recipient, &route, &mut trail);
+    let (code, enhanced, text) = match recipient_answer(client, recipient, &route, &mut trail) {
+        OK if route == Route::Unsure => backup_answer(client, recipient, facts, now, &mut trail),
+        answer => answer,
+    };
     let status = Status::local(code, enhanced, text, now);
     Admission { verdict: Verdict { status, trail: trail.into_steps() }, route }
 }
@@ -118,9 +121,10 @@ pub fn too_large_for_mailbox(limit: u64, now: Timestamp) -> Status {
 }
 
 type Answer = (u16, Enhanced, &'static str);
+const OK: Answer = (250, Enhanced::new(2, 1, 5), "Recipient ok");
+const UNKNOWN: Answer = (550, Enhanced::new(5, 1, 1), "No such user here");
 
 fn recipient_answer(client: &Client<'_>, recipient: &Address, route: &Route, trail: &mut Trail) -> Answer {
-    const OK: Answer = (250, Enhanced::new(2, 1, 5), "Recipient ok");
     const DENIED: Answer = (550, Enhanced::new(5, 7, 1), "Relaying denied");
     if client.door == Door::Submission && client.account.is_none() {
         return (530, Enhanced::new(5, 7, 0), "Authentication required");
@@ -135,7 +139,7 @@ fn recipient_answer(client: &Client<'_>, recipient: &Address, route: &Route, tra
         Route::List(_) | Route::File(_) | Route::Pipe(_) => {
             (550, Enhanced::new(5, 3, 3), "Lists, files and programs are not supported as recipients")
         }
-        Route::Unknown => (550, Enhanced::new(5, 1, 1), "No such user here"),
+        Route::Unknown => UNKNOWN,
         Route::Relay | Route::Unsure if may_relay(client, trail) => OK,
         // The server behind us may read another host out of such a name, and it trusts us.
         Route::Unsure if names_another_host(recipient) => {
@@ -144,6 +148,24 @@ fn recipient_answer(client: &Client<'_>, recipient: &Address, route: &Route, tra
         }
         Route::Unsure => OK,
         Route::Relay => DENIED,
+    }
+}
+
+/// The answer for a recipient that we are backup for. Who may relay anyway hears of the primary's doubts from the primary; the bounce is
+/// then for one of ours.
+fn backup_answer(client: &Client<'_>, recipient: &Address, facts: &Facts<'_>, now: Timestamp, trail: &mut Trail) -> Answer {
+    let standing = facts.primaries.standing(recipient, now);
+    trail.note("pair", || match standing {
+        Standing::NoPrimary => "no peer is primary for the domain".into(),
+        Standing::Known(_) => format!("the primary knows {recipient}"),
+        Standing::Unknown => format!("the primary does not know {recipient}"),
+        Standing::Unsure => format!("the list of recipients is too old to say whether {recipient} exists"),
+    });
+    match standing {
+        Standing::NoPrimary | Standing::Known(_) => OK,
+        Standing::Unknown => UNKNOWN,
+        Standing::Unsure if may_relay(client, &mut Trail::off()) => OK,
+        Standing::Unsure => (451, Enhanced::new(4, 3, 0), "Whether this user exists cannot be told now; try again later"),
     }
 }
 

@@ -2,12 +2,13 @@
 
 use lib_mail::Domain;
 
-use crate::{Aliases, Directory, Facts, LocalDomains, RelayDomains};
+use crate::{Aliases, Directory, Facts, LocalDomains, Primaries, RelayDomains};
 
 /// What a node knows. `example.net`, `example.org` and `example.com` are ours, and we relay for `behind.example`.
 pub(crate) struct Node {
     pub(crate) local: LocalDomains,
     pub(crate) relay: RelayDomains,
+    pub(crate) primaries: Primaries,
     pub(crate) aliases: Aliases,
     pub(crate) accounts: Accounts,
     pub(crate) default_domain: Domain,
@@ -39,6 +40,7 @@ impl Node {
         Node {
             local: LocalDomains::parse("example.net\nexample.org\nexample.com\n").unwrap(),
             relay: RelayDomains::parse("behind.example\n").unwrap(),
+            primaries: Primaries::default(),
             aliases: Aliases::parse(aliases).unwrap(),
             accounts: Accounts {
                 names: accounts.iter().map(|name| name.to_string()).collect(),
@@ -53,6 +55,7 @@ impl Node {
         Facts {
             local_domains: &self.local,
             relay_domains: &self.relay,
+            primaries: &self.primaries,
             aliases: &self.aliases,
             accounts: &self.accounts,
             default_domain: &self.default_domain,

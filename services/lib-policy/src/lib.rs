@@ -6,21 +6,25 @@
 
 mod admit;
 mod aliases;
+mod backup;
 mod content;
 #[cfg(test)]
 mod fixture;
 pub mod fuzzing;
 mod limit;
 mod maps;
+mod recipients;
 mod route;
 mod schedule;
 mod verdict;
 
 pub use admit::{Admission, Client, Door, admit_recipient, admit_sender, too_large_for_mailbox};
 pub use aliases::{Aliases, Summary, Target};
+pub use backup::{Primaries, Primary, Standing};
 pub use content::{BccFilter, Fixes, HeaderScan, MAX_FIELD, fixes};
 pub use limit::{Limiter, Limits, Turned};
 pub use maps::{LineProblem, LocalDomains, RelayDomains};
+pub use recipients::{Known, RecipientList};
 pub use route::{Directory, Expansion, Facts, MAX_MEMBERS, Member, Route, expand, route, route_with_trail};
 pub use schedule::{AfterFailure, Failure, Schedule};
 pub use verdict::{Step, Trail, Verdict};

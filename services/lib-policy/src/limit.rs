@@ -15,6 +15,8 @@ const MAX_ADDRESSES: usize = 100_000;
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// An IPv6 client has at least a network of this size to itself.
 const IPV6_PREFIX: u32 = 64;
+/// Addresses that are excused at one time: those of peers, who are few.
+const MAX_EXCUSED: usize = 1000;
 
 /// The limits in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +53,8 @@ pub struct Limiter {
     limits: Limits,
     sessions: u32,
     known: HashMap<IpAddr, Known>,
+    /// Addresses that no limit of their own counts, and until when.
+    excused: HashMap<IpAddr, Duration>,
     swept: Duration,
 }
 
@@ -65,7 +69,7 @@ struct Known {
 impl Limiter {
     /// A limiter that has seen nobody.
     pub fn new(limits: Limits) -> Limiter {
-        Limiter { limits, sessions: 0, known: HashMap::new(), swept: Duration::ZERO }
+        Limiter { limits, sessions: 0, known: HashMap::new(), excused: HashMap::new(), swept: Duration::ZERO }
     }
 
     /// Puts other limits into force; sessions that exist stay.
@@ -89,7 +93,7 @@ impl Limiter {
         if self.is_full() {
             return Err(Turned::Sessions);
         }
-        if let Some(key) = self.counted(address) {
+        if let Some(key) = self.counted(address).filter(|key| self.excused.get(key).is_none_or(|until| *until < now)) {
             self.make_room(key, now);
             if self.known.len() < MAX_ADDRESSES || self.known.contains_key(&key) {
                 let known = self.known.entry(key).or_default();
@@ -102,6 +106,14 @@ impl Limiter {
         }
         self.sessions += 1;
         Ok(())
+    }
+
+    /// Nothing counts at this address until then: somebody proved there to be a peer.
+    pub fn excuse(&mut self, address: IpAddr, now: Duration, until: Duration) {
+        self.excused.retain(|_, until| *until >= now);
+        if self.excused.len() < MAX_EXCUSED {
+            self.excused.insert(key(address.to_canonical()), until);
+        }
     }
 
     /// A client that was let in has gone.

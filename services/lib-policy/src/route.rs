@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use lib_mail::{Address, Domain};
 
-use crate::{Aliases, LocalDomains, RelayDomains, Target, Trail};
+use crate::{Aliases, LocalDomains, Primaries, RelayDomains, Target, Trail};
 
 /// Most members of an expansion, all levels together.
 pub const MAX_MEMBERS: usize = 10_000;
@@ -33,6 +33,8 @@ pub struct Facts<'a> {
     pub local_domains: &'a LocalDomains,
     /// Domains that anybody may send to through us.
     pub relay_domains: &'a RelayDomains,
+    /// What is known of those that we are backup for.
+    pub primaries: &'a Primaries,
     /// The aliases.
     pub aliases: &'a Aliases,
     /// The accounts.
@@ -58,7 +60,7 @@ pub enum Route {
     Relay,
     /// Our domain, and nobody has this name.
     Unknown,
-    /// To another server that we are backup MX for. Whether the recipient exists there is not known: accepted from anybody.
+    /// To another server that we are backup MX for, from anybody. Whether the recipient exists there is asked when he is admitted.
     Unsure,
 }
 

@@ -34,9 +34,25 @@ impl Settings {
     pub(crate) fn check(&self, reader: &mut Reader<'_>) {
         self.check_hostname(reader);
         self.check_listeners(reader);
+        self.check_pair(reader);
         let smart_host = &self.relay.smart_host;
         if smart_host.user.is_some() != smart_host.password_file.is_some() {
             refuse(reader, "relay.smart_host.user", "and password_file belong together: give both or none");
+        }
+        for (index, route) in self.relay.routes.iter().enumerate() {
+            let at = format!("relay.routes[{index}]");
+            if route.domains.is_empty() {
+                refuse(reader, &at, "names no domains; it needs a list, such as domains = [\"example.com\"]");
+            }
+            if route.user.is_some() != route.password_file.is_some() {
+                refuse(reader, &at, "has user or password_file; they belong together: give both or none");
+            }
+            if route.user.is_some() && route.host.is_none() {
+                refuse(reader, &at, "has a user but no host: a password goes to one named server only");
+            }
+            if route.port.is_some() && route.host.is_none() {
+                refuse(reader, &at, "has a port but no host; the servers of a domain are reached by relay.port");
+            }
         }
         if self.queue.warn_after >= self.queue.return_after {
             refuse(reader, "queue.warn_after", "is not before queue.return_after: nobody would be warned");
@@ -73,6 +89,44 @@ impl Settings {
             return;
         };
         refuse(reader, "hostname", &format!("= {name} {what}"));
+    }
+
+    fn check_pair(&self, reader: &mut Reader<'_>) {
+        let pair = &self.pair;
+        if pair.certificate_file.is_some() != pair.key_file.is_some() {
+            refuse(reader, "pair.certificate_file", "and key_file belong together: give both or none");
+        }
+        if !pair.peers.is_empty() && pair.key_file.is_none() {
+            refuse(reader, "pair.peers", "need pair.certificate_file and pair.key_file; `bongsu pair new` makes them");
+        }
+        for (index, peer) in pair.peers.iter().enumerate() {
+            let at = format!("pair.peers[{index}]");
+            let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+            if peer.name.is_empty() || peer.name.len() > 200 || peer.name.starts_with('.') || !peer.name.chars().all(fits) {
+                refuse(
+                    reader,
+                    &format!("{at}.name"),
+                    &format!("= {:?} is no name of letters, digits, hyphens and dots", peer.name),
+                );
+            }
+            if pair.peers[..index].iter().any(|earlier| earlier.name == peer.name) {
+                refuse(reader, &format!("{at}.name"), &format!("= {}: another peer has this name", peer.name));
+            }
+            if peer.pinned().is_none() {
+                refuse(reader, &format!("{at}.fingerprint"), "is not 64 hexadecimal digits, as `bongsu pair new` prints them");
+            } else if pair.peers[..index].iter().any(|earlier| earlier.pinned() == peer.pinned()) {
+                refuse(reader, &format!("{at}.fingerprint"), "is that of another peer; each node has a key of its own");
+            }
+            let ours = |domain: &&Domain| self.domains.local.contains(domain) || self.default_domain() == **domain;
+            if let Some(domain) = peer.domains.iter().find(ours) {
+                let what =
+                    format!("has {domain}, which is this node's own by domains.local or default_domain; a backup has another");
+                refuse(reader, &format!("{at}.domains"), &what);
+            }
+            if peer.host.is_none() && peer.domains.is_empty() {
+                refuse(reader, &at, "needs a host, or domains whose MX hosts lead to it");
+            }
+        }
     }
 
     fn check_listeners(&self, reader: &mut Reader<'_>) {

@@ -282,7 +282,7 @@ fn what_only_a_restart_puts_into_force() {
     for (more, expected) in [
         ("", &[][..]),
         ("[smtp]\nhop_limit = 30\n", &[]),
-        ("[relay]\nconcurrency = 3\nport = 26\n", &["relay.concurrency"]),
+        ("[relay]\nnameservers = ['192.0.2.53:53']\nport = 26\n", &["relay.nameservers"]),
         ("profile = 'classic'\n[users]\nqueue = 5\n", &["users.queue"]),
         ("[[listen]]\nname = 'a'\nport = 1\nrole = 'mx'\n", &[]),
     ] {
@@ -370,5 +370,34 @@ fn single_values() {
         [("200/60s", true), ("0 / 1m", true), ("200", false), ("200/0s", false), ("/60s", false), ("x/60s", false)]
     {
         assert_eq!(Rate::from_text(text).is_ok(), fits, "{text}");
+    }
+}
+
+#[test]
+fn peers_of_a_pair_are_checked() {
+    let (one, two) = ("ab".repeat(32), "CD:".repeat(31) + "cd");
+    let pair = |peers: &str| {
+        format!("{HOST}default_domain = 'mail.example.net'\n[pair]\ncertificate_file = 'c'\nkey_file = 'k'\n{peers}")
+    };
+    let peer = |name: &str, fingerprint: &str, more: &str| {
+        format!("[[pair.peers]]\nname = '{name}'\nfingerprint = '{fingerprint}'\n{more}\n")
+    };
+    let host = "host = 'mx1.example.net'";
+    let good = pair(&(peer("a", &one, host) + &peer("b", &two, "domains = ['b.example']")));
+    let settings = loaded(&good);
+    assert_eq!(settings.pair.peers[1].pinned(), Some("cd".repeat(32)));
+    for (text, wanted) in [
+        (pair(&peer("a/b", &one, host)), "is no name of letters"),
+        (pair(&peer("", &one, host)), "is no name of letters"),
+        (pair(&(peer("a", &one, host) + &peer("a", &two, host))), "another peer has this name"),
+        (pair(&(peer("a", &one, host) + &peer("b", &one, host))), "is that of another peer"),
+        (pair(&peer("a", "abcd", host)), "is not 64 hexadecimal digits"),
+        (pair(&peer("a", &one, "")), "needs a host"),
+        (pair(&peer("a", &one, "domains = ['mail.example.net']")), "which is this node's own"),
+        (format!("{HOST}[pair]\n{}", peer("a", &one, host)), "need pair.certificate_file"),
+        (format!("{HOST}[pair]\nkey_file = 'k'\n"), "belong together"),
+    ] {
+        let found = problems(&file(&text));
+        assert!(found.iter().any(|problem| problem.contains(wanted)), "{wanted}: {found:?}\n{text}");
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use lib_mail::{BodyType, Domain, Notify, Return, ReversePath};
 
 use crate::bdat::MAX_CHUNK;
+use crate::forward::Forward;
 use crate::params;
 use crate::path::{self, ForwardPath};
 
@@ -86,6 +87,15 @@ pub enum Command {
         /// The initial response in base64; `=` stands for an empty one.
         initial: Option<String>,
     },
+    /// XFORWARD, to peers of a pair.
+    XForward(Forward),
+    /// XLIST, to peers of a pair.
+    XList {
+        /// The digest of the list that the client has, or `-`.
+        have: String,
+        /// The line to go on from.
+        from: Option<usize>,
+    },
     /// ETRN.
     Etrn {
         /// Whose queue.
@@ -157,6 +167,8 @@ impl Command {
             b"STARTTLS" => plain(Command::StartTls, argument),
             b"AUTH" => auth(argument),
             b"ETRN" => etrn(argument),
+            b"XFORWARD" => Forward::parse(argument).map(Command::XForward).ok_or(Problem::Parameter),
+            b"XLIST" => list(argument),
             verb if HTTP.iter().any(|known| known.as_bytes() == verb) => Err(Problem::Http),
             _ => Err(Problem::Unknown),
         }
@@ -238,6 +250,16 @@ fn auth(argument: &str) -> Result<Command, Problem> {
     }
 }
 
+fn list(argument: &str) -> Result<Command, Problem> {
+    const EXPECTED: Problem = Problem::Argument("XLIST, a digest or -, and perhaps a number");
+    let mut words = argument.split(' ').filter(|word| !word.is_empty());
+    match (words.next(), words.next().map(str::parse), words.next()) {
+        (Some(have), None, None) => Ok(Command::XList { have: have.to_owned(), from: None }),
+        (Some(have), Some(Ok(from)), None) => Ok(Command::XList { have: have.to_owned(), from: Some(from) }),
+        _ => Err(EXPECTED),
+    }
+}
+
 fn etrn(argument: &str) -> Result<Command, Problem> {
     let (subdomains, name) = match argument.strip_prefix('@') {
         Some(name) => (true, name),
@@ -265,6 +287,9 @@ impl fmt::Display for Command {
             Command::StartTls => f.write_str("STARTTLS"),
             Command::Auth { mechanism, initial: None } => write!(f, "AUTH {mechanism}"),
             Command::Auth { mechanism, initial: Some(initial) } => write!(f, "AUTH {mechanism} {initial}"),
+            Command::XForward(forward) => write!(f, "XFORWARD {forward}"),
+            Command::XList { have, from: None } => write!(f, "XLIST {have}"),
+            Command::XList { have, from: Some(from) } => write!(f, "XLIST {have} {from}"),
             Command::Etrn { domain, subdomains } => write!(f, "ETRN {}{domain}", if *subdomains { "@" } else { "" }),
         }
     }

@@ -199,6 +199,10 @@ impl Bench {
             Ask::Expn(_) => Input::Answer(status(550, 1, 1, "No such list")),
             Ask::Etrn { domain: asked, .. } if asked.is_within(&domain("relay.example")) => Input::Answer(self.start_queue()),
             Ask::Etrn { .. } => Input::Answer(status(459, 7, 1, "No queue for this domain")),
+            Ask::Pair(_) => Input::Answer(status(235, 7, 0, "Welcome")),
+            Ask::List { have, from } => {
+                Input::Lines(vec![format!("digest {have} {from:?}"), "mailbox 민지@example.org".into()])
+            }
             Ask::Content => self.verdict(),
         };
         self.session.handle(answer);

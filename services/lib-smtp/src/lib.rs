@@ -8,6 +8,7 @@ pub mod bdat;
 pub mod client;
 pub mod command;
 pub mod data;
+pub mod forward;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod line;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lib_host::{File, Purpose};
-use lib_mail::{Envelope, QueueId, Timestamp};
+use lib_mail::{Envelope, QueueId, Status, Timestamp};
 
 use crate::envelope::{self, MAX_ENVELOPE};
 use crate::error::{Doing, Error};
@@ -11,7 +11,8 @@ use crate::family::Family;
 use crate::first_line::{BLANK, FIRST_LINE, Lengths, Sum};
 use crate::layout::{Shared, Spot};
 use crate::space;
-use crate::{Place, Queue};
+use crate::tail::{self, Entry};
+use crate::{Line, Outcome, Place, Queue, What};
 
 /// Octets that are kept in memory before a message touches the disk.
 const SMALL_MESSAGE: usize = 64 * 1024;
@@ -91,11 +92,13 @@ pub struct Incoming {
     /// Where the message goes once it is long.
     draft: Option<Draft>,
     family: Option<Arc<Family>>,
+    /// What stands in its history from the start.
+    why: Option<Status>,
 }
 
 /// A file in row B: ours, locked, line 1 blank.
 #[derive(Debug)]
-struct Draft {
+pub(crate) struct Draft {
     spot: Spot,
     file: File,
     /// Octets written: line 1 and the message so far.
@@ -109,7 +112,7 @@ struct Draft {
 impl Incoming {
     pub(crate) fn new(shared: Arc<Shared>, id: QueueId, family: Option<Arc<Family>>) -> Incoming {
         let sum = Sum::new(&id);
-        Incoming { shared, id, buffer: BLANK.to_vec(), sum, len: 0, expected: Queue::Local, draft: None, family }
+        Incoming { shared, id, buffer: BLANK.to_vec(), sum, len: 0, expected: Queue::Local, draft: None, family, why: None }
     }
 
     /// The id the message will have.
@@ -121,6 +124,11 @@ impl Incoming {
     /// start; a wrong guess costs one directory sync. Without it, `Local` is guessed.
     pub fn expect(&mut self, queue: Queue) {
         self.expected = queue;
+    }
+
+    /// Says why the message is to be held: the reason stands as a deferral of all recipients in its history, durable with the commit.
+    pub fn explain(&mut self, why: Status) {
+        self.why = Some(why);
     }
 
     /// Adds octets of the message, as received and dot-unstuffed. The first 64 KiB stay in memory.
@@ -199,7 +207,8 @@ impl Incoming {
         for (queue, envelope) in envelopes {
             let text = self.envelope_text(envelope)?;
             let spot = Spot { queue: *queue, place, id: self.id };
-            self.write_draft(spot, text.as_bytes(), drafts)?;
+            let behind = self.why.as_ref().map(|why| self.history_text(why, envelope.recipients.len())).unwrap_or_default();
+            self.write_draft(spot, format!("{text}{behind}").as_bytes(), drafts)?;
             let lengths = Lengths { message: self.len, envelope: text.len() as u64 };
             let mut sum = self.sum.clone();
             sum.add(text.as_bytes());
@@ -222,6 +231,13 @@ impl Incoming {
             }
         };
         if text.len() > MAX_ENVELOPE { Err(Error::Misuse("the envelope is too large")) } else { Ok(text) }
+    }
+
+    fn history_text(&self, why: &Status, recipients: usize) -> String {
+        let outcome = Outcome { what: What::Deferred, status: why.clone() };
+        let mut text = String::new();
+        tail::print(&mut text, &self.id, why.at, &Entry::Outcome(Line { recipients: (0..recipients).collect(), outcome }));
+        text
     }
 
     /// Puts the whole message and its envelope into a file at that spot.
@@ -265,7 +281,7 @@ impl Drop for Incoming {
 }
 
 impl Draft {
-    fn create(shared: &Shared, spot: Spot) -> Result<Draft, Error> {
+    pub(crate) fn create(shared: &Shared, spot: Spot) -> Result<Draft, Error> {
         let file = shared.shard(spot).and_then(|shard| shard.create(spot.id.as_str())).doing("make the file of a message")?;
         space::took(shared, 0, 1);
         let draft = Draft { spot, file, written: 0, lined: false, named_unsynced: !shared.names_follow };
@@ -281,7 +297,7 @@ impl Draft {
         }
     }
 
-    fn write(&mut self, shared: &Shared, octets: &[u8]) -> Result<(), Error> {
+    pub(crate) fn write(&mut self, shared: &Shared, octets: &[u8]) -> Result<(), Error> {
         self.file.write_at(octets, self.written).doing("write a message")?;
         space::took(shared, octets.len(), 0);
         self.written += octets.len() as u64;
@@ -314,6 +330,18 @@ impl Draft {
         Ok(())
     }
 
+    pub(crate) fn id(&self) -> QueueId {
+        self.spot.id
+    }
+
+    /// Row B to E, of a file that is whole but for its line 1.
+    pub(crate) fn commit(&mut self, shared: &Shared, line: &[u8; FIRST_LINE], due: Timestamp) -> Result<(), Error> {
+        self.lined = true;
+        self.file.write_at(line, 0).doing("write the first line of a message")?;
+        self.file.set_mtime(due).doing("set the time of a message")?;
+        self.sync(shared)
+    }
+
     /// The commit.
     fn sync(&self, shared: &Shared) -> Result<(), Error> {
         if self.named_unsynced {
@@ -324,7 +352,7 @@ impl Draft {
     }
 
     /// Row D or B to nothing, as durably as the disk still allows; the error that counts is the first.
-    fn abandon(self, shared: &Shared) {
+    pub(crate) fn abandon(self, shared: &Shared) {
         if self.lined {
             let _ = self.file.write_at(&BLANK, 0);
         }
@@ -332,7 +360,7 @@ impl Draft {
     }
 
     /// Row B to nothing.
-    fn unlink(&self, shared: &Shared) {
+    pub(crate) fn unlink(&self, shared: &Shared) {
         let _ = shared.shard(self.spot).and_then(|shard| shard.unlink(self.spot.id.as_str()));
     }
 }

@@ -1,11 +1,23 @@
 //! The end of an attempt, the same for every consumer: what waits gets its next moment, what has waited too long fails, who is to
 //! be told is told, and the message is let go or removed.
 
-use lib_mail::{Address, Enhanced, Status, Timestamp};
+use lib_mail::{Address, Enhanced, Envelope, Status, Timestamp};
 use lib_policy::{AfterFailure, Failure, Schedule};
 
 use crate::notify::{ReportingMta, Teller, Told};
 use crate::{Claim, Ended, Error, Outcome, Queue, Spool, What};
+
+/// The schedule that the settings describe.
+pub fn schedule_of(queue: &lib_settings::Queue) -> Schedule {
+    Schedule {
+        retry: queue.retry.clone(),
+        growth: queue.retry_growth,
+        most: queue.retry_most,
+        return_after: queue.return_after,
+        return_bounce_after: queue.return_bounce_after,
+        warn_after: queue.warn_after,
+    }
+}
 
 /// What is needed to settle an attempt.
 pub struct Settling<'a> {
@@ -134,7 +146,12 @@ impl Settling<'_> {
             previous,
             warned: pending.iter().any(|index| recipients.notified(*index)),
         };
-        Ok(Some(self.schedule.verdict_after_failure(claim.envelope(), failure)))
+        let deadline = claim.deadline()?;
+        if deadline == claim.envelope().deadline {
+            return Ok(Some(self.schedule.verdict_after_failure(claim.envelope(), failure)));
+        }
+        let envelope = Envelope { deadline, ..claim.envelope().clone() };
+        Ok(Some(self.schedule.verdict_after_failure(&envelope, failure)))
     }
 
     /// Records the failure of all that is pending.
@@ -159,7 +176,7 @@ impl Settling<'_> {
             reporting: self.reporting,
             queue_of: self.queue_of,
             now: self.now,
-            deadline: self.schedule.deadline(self.now),
+            deadline: self.schedule.bounce_deadline(self.now),
         }
     }
 }

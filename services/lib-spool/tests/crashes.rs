@@ -76,6 +76,15 @@ fn scenarios() -> Vec<Scenario> {
             },
         ),
         Scenario::new(
+            "a fresh start of held files",
+            |spool, log| log.commit(spool, &message(500), held(to_both())).unwrap(),
+            |spool, log| {
+                let id = log.first();
+                log.released(id);
+                spool.command(&id, Command::Requeue(START), Duration::ZERO).map(drop)
+            },
+        ),
+        Scenario::new(
             "delete both files",
             |spool, log| log.commit(spool, &message(500), to_both()).unwrap(),
             |spool, log| {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use lib_host::Clock;
 use lib_mail::{Enhanced, Status};
 use lib_smtp::client::{Client, Closed, Done, Input, Output, Stage, Transaction, Wait};
+use lib_smtp::reply::Reply;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -20,8 +21,6 @@ use tokio_rustls::TlsConnector;
 use crate::content::PIECE;
 use crate::message::Source;
 
-/// How long a peer may take to accept one piece of a message (RFC 5321 §4.5.3.2.5).
-const BLOCK_TIMEOUT: Duration = Duration::from_secs(180);
 /// How long a peer's last words are awaited after it stopped reading.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How long to wait for the reply to QUIT.
@@ -31,6 +30,8 @@ const QUIT_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Patience {
     pub(crate) reply: Duration,
+    /// For a piece of what we send to be taken.
+    pub(crate) block: Duration,
     pub(crate) final_dot: Duration,
 }
 
@@ -62,6 +63,8 @@ pub(crate) enum Event {
     Ready,
     /// The message is settled.
     Done(Done),
+    /// The reply to a question.
+    Said(Reply),
     /// It is of no more use.
     Closed(Closed),
 }
@@ -90,13 +93,32 @@ impl Connection {
         &self.client
     }
 
+    /// Asks something on a ready session; the reply.
+    pub(crate) async fn ask(&mut self, line: &str) -> Result<Reply, Closed> {
+        self.client.handle(Input::Ask(line), self.clock.now());
+        loop {
+            match self.go_on(&mut None).await {
+                Event::Said(reply) => return Ok(reply),
+                Event::Closed(closed) => return Err(closed),
+                Event::Ready => return Err(self.misunderstood()),
+                Event::Done(_) => {}
+            }
+        }
+    }
+
+    /// A line that is none is not sent.
+    fn misunderstood(&self) -> Closed {
+        let status = Status::local(451, Enhanced::new(4, 5, 0), "The question cannot be asked", self.clock.now());
+        Closed { status, tls_failed: false }
+    }
+
     /// Goes on until the session is ready or over.
     pub(crate) async fn until_ready(&mut self) -> Result<(), Closed> {
         loop {
             match self.go_on(&mut None).await {
                 Event::Ready => return Ok(()),
                 Event::Closed(closed) => return Err(closed),
-                Event::Done(_) => {}
+                Event::Done(_) | Event::Said(_) => {}
             }
         }
     }
@@ -110,7 +132,7 @@ impl Connection {
         match self.go_on(&mut source).await {
             Event::Done(done) => done,
             // A session settles what it began before anything else; this stands in for what cannot be.
-            Event::Ready | Event::Closed(_) => spare,
+            Event::Ready | Event::Closed(_) | Event::Said(_) => spare,
         }
     }
 
@@ -142,6 +164,7 @@ impl Connection {
                 Output::StartTls => self.start_tls().await,
                 Output::Body => self.body(source.take()).await,
                 Output::Ready => return Event::Ready,
+                Output::Said(reply) => return Event::Said(reply),
                 Output::Done(done) => return Event::Done(done),
                 Output::Closed(closed) => return Event::Closed(closed),
             }
@@ -158,7 +181,7 @@ impl Connection {
             stream.write_all(octets).await?;
             stream.flush().await
         };
-        match timeout(BLOCK_TIMEOUT, write).await {
+        match timeout(self.patience.block, write).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => self.last_words("Connection lost").await,
             Err(_) => self.lost("Connection timed out"),
@@ -235,7 +258,7 @@ impl Connection {
             let mut heard = [0; 1024];
             let mut buffer = ReadBuf::new(&mut heard);
             let step = poll_fn(|cx| poll_duplex(cx, stream.as_mut(), octets, &mut at, &mut buffer));
-            match timeout(BLOCK_TIMEOUT, step).await {
+            match timeout(self.patience.block, step).await {
                 Ok(Ok(false)) => {}
                 Ok(Ok(true)) if buffer.filled().is_empty() => self.lost("Connection lost"),
                 Ok(Ok(true)) => self.client.handle(Input::Octets(buffer.filled()), self.clock.now()),

@@ -3,7 +3,7 @@
 use lib_account::Maps;
 use lib_mail::{Address, Domain, Enhanced, Recipient, Status, Timestamp};
 use lib_net::auth::Verdict;
-use lib_policy::{Client, Expansion, HeaderScan, Route, Trail, admit_recipient, admit_sender, expand, route};
+use lib_policy::{Client, Expansion, HeaderScan, Route, Standing, Trail, admit_recipient, admit_sender, expand, route};
 use lib_smtp::server::Mail;
 use lib_spool::{Error, Space};
 
@@ -40,8 +40,8 @@ pub(crate) fn rcpt(client: &Client<'_>, to: &Recipient, maps: &Maps, default_dom
     admission.verdict.status
 }
 
-/// The refusal of a message of `size` octets for a recipient whose mailbox takes none larger than `limit` (R1.2); `None` where it may
-/// come. An alias may lead elsewhere too, so it is left to the delivery, as is a message that is too large for some recipients only.
+/// The refusal of a message of `size` octets for a recipient whose mailbox takes none larger than `limit` (R1.2), or whose primary takes none so
+/// large (R3.3); `None` where it may come. An alias may lead elsewhere too, so it is left to the delivery, as is a message that is too large for some recipients only.
 pub(crate) fn too_large_for_mailbox(
     to: &Address,
     size: u64,
@@ -50,11 +50,20 @@ pub(crate) fn too_large_for_mailbox(
     default_domain: &Domain,
     now: Timestamp,
 ) -> Option<Status> {
-    let too_large = size > limit && matches!(route(to, &maps.facts(default_domain)), Route::Mailbox(_));
-    too_large.then(|| lib_policy::too_large_for_mailbox(limit, now))
+    match route(to, &maps.facts(default_domain)) {
+        Route::Mailbox(_) if size > limit => Some(lib_policy::too_large_for_mailbox(limit, now)),
+        Route::Unsure => match maps.primaries.standing(to, now) {
+            Standing::Known(limit) if size > limit => {
+                let text = format!("Message is too large for the server that has this mailbox; {limit} bytes max");
+                Some(Status::local(552, Enhanced::new(5, 3, 4), text, now))
+            }
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
-fn cannot_tell(now: Timestamp) -> Status {
+pub(crate) fn cannot_tell(now: Timestamp) -> Status {
     Status::local(451, Enhanced::new(4, 3, 0), "The accounts cannot be read; try again later", now)
 }
 

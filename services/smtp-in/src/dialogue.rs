@@ -1,24 +1,26 @@
 //! One client's session as the driver sees it: what the SMTP session puts out becomes an answer, a piece of work, or a wait.
 
+mod judge;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use lib_account::Maps;
-use lib_mail::{Address, Enhanced, Envelope, Peer, Recipient, Status, Timestamp};
+use lib_mail::{Address, Enhanced, Envelope, Peer, Status};
 use lib_net::auth::{Login, Service, Verdict};
 use lib_net::conversation::{Arrival, Conversation, End, Interruption, Next, Turn};
 use lib_net::tls::TlsInfo;
 use lib_net::wake::{Consumer, Wake};
-use lib_policy::{Client, Door, fixes};
+use lib_policy::{Door, fixes};
 use lib_record::What;
-use lib_smtp::server::{Ask, Credentials, Input, Mail, Output, Phase, Session};
+use lib_smtp::server::{Ask, Credentials, Input, Output, Phase, Session};
 use lib_spool::{Committed, Queue};
 use tokio::task::spawn_blocking;
 
 use crate::answers;
+use crate::handover::{Handover, listed};
 use crate::message::{Envelopes, Message, Store};
 use crate::rules::{Rules, door};
-use crate::shared::{Named, Shared};
+use crate::shared::Shared;
 
 /// A session with one client.
 pub(crate) struct Dialogue {
@@ -33,6 +35,8 @@ pub(crate) struct Dialogue {
     /// Boxed, as all that an idle session does not need.
     message: Option<Box<Message>>,
     job: Option<Job>,
+    /// With a peer of a pair.
+    handover: Option<Box<Handover>>,
 }
 
 /// What waits for the driver to run [`Conversation::work`].
@@ -60,6 +64,7 @@ impl Dialogue {
             account: None,
             message: None,
             job: None,
+            handover: None,
             rules,
             shared,
         }
@@ -119,9 +124,18 @@ impl Dialogue {
                 }
                 Err(status) => status,
             },
+            Ask::Pair(peer) => self.know(&peer),
+            Ask::List { have, from } => match self.shared.recipients() {
+                Some(all) => {
+                    self.session.handle(Input::Lines(listed(&all, &have, from)));
+                    return Next::Again;
+                }
+                None => answers::cannot_tell(now),
+            },
             // With `@` or without, the run is for all below the entry of relay-domains.
             Ask::Etrn { domain, .. } => {
-                let (status, run) = self.shared.runs.ask(&domain, &maps.relay, self.rules.settings.smtp.etrn_interval, now);
+                let interval = self.handover.as_ref().map_or(self.rules.settings.smtp.etrn_interval, |_| Duration::ZERO);
+                let (status, run) = self.shared.runs.ask(&domain, &maps.relay, interval, now);
                 if let Some(entry) = run {
                     self.shared.waker.send(Consumer::Relay, &Wake::Below(entry));
                     let order = format!("etrn {domain}");
@@ -132,58 +146,6 @@ impl Dialogue {
         };
         self.session.handle(Input::Answer(status));
         Next::Again
-    }
-
-    fn judge_mail(&self, mail: &Mail) -> Status {
-        let now = self.shared.now();
-        let full = answers::room(&self.shared.spool.space(), mail.size, now);
-        let status =
-            full.unwrap_or_else(|| answers::mail(&self.client(), mail, &self.shared.maps(), &self.rules.default_domain, now));
-        if !status.is_success() {
-            let from = mail.sender.as_ref().map(ToString::to_string).unwrap_or_default();
-            self.shared.refused(self.named(), "mail", &from, "", status.clone());
-        }
-        status
-    }
-
-    fn judge_recipient(&self, to: &Recipient, maps: &Maps, now: Timestamp) -> Status {
-        let domain = &self.rules.default_domain;
-        let status = answers::rcpt(&self.client(), to, maps, domain, now);
-        if !status.is_success() {
-            return status;
-        }
-        let declared = self.session.transaction().and_then(|transaction| transaction.mail.size).unwrap_or(0);
-        let limit = self.rules.settings.smtp.local_size_limit.0;
-        answers::too_large_for_mailbox(&to.address, declared, limit, maps, domain, now).unwrap_or(status)
-    }
-
-    /// The refusal of a message that is too large for each of its recipients. What is too large for some only is taken, and the
-    /// delivery tells its sender: SMTP has one reply for all.
-    fn too_large_for_all(&self, size: u64, now: Timestamp) -> Option<Status> {
-        let (maps, limit) = (self.shared.maps(), self.rules.settings.smtp.local_size_limit.0);
-        let recipients = &self.session.transaction()?.recipients;
-        let refusal =
-            |to: &Recipient| answers::too_large_for_mailbox(&to.address, size, limit, &maps, &self.rules.default_domain, now);
-        recipients.iter().map(refusal).reduce(Option::and).flatten()
-    }
-
-    fn client(&self) -> Client<'_> {
-        Client {
-            door: self.door,
-            peer: self.peer,
-            account: self.account.as_deref(),
-            relay_networks: &self.rules.settings.smtp.relay_networks,
-        }
-    }
-
-    fn named(&self) -> Named<'_> {
-        Named { peer: self.peer, helo: self.session.helo() }
-    }
-
-    fn refused(&self, stage: &str, to: &str, status: Status) {
-        let sender = self.session.transaction().and_then(|transaction| transaction.mail.sender.as_ref());
-        let from = sender.map(ToString::to_string).unwrap_or_default();
-        self.shared.refused(self.named(), stage, &from, to, status);
     }
 
     fn begin(&mut self) {
@@ -216,26 +178,6 @@ impl Dialogue {
         }
     }
 
-    fn judge_content(&mut self) {
-        let now = self.shared.now();
-        let recipients = self.session.transaction().map_or(0, |transaction| transaction.recipients.len());
-        let judged = match &mut self.message {
-            None => Err(answers::no_room(now)),
-            Some(message) => match message.finish() {
-                Ok(()) => Ok((message.len(), answers::content(&message.scan, self.rules.settings.smtp.hop_limit, now))),
-                Err(error) => Err(answers::spool_error(&error, now)),
-            },
-        };
-        let status = match judged {
-            Ok((size, status)) if status.is_success() => self.too_large_for_all(size, now).unwrap_or(status),
-            Ok((_, status)) | Err(status) => status,
-        };
-        if !status.is_success() {
-            self.refused("data", "", status.clone());
-        }
-        self.session.handle(Input::Content(vec![status; recipients]));
-    }
-
     /// The envelope of the message that is whole now, and its Message-ID.
     fn envelope(&self, message: &Message) -> Option<(Envelope, String)> {
         let transaction = self.session.transaction()?;
@@ -256,8 +198,8 @@ impl Dialogue {
             utf8: mail.utf8,
             arrived: message.arrived,
             deadline: message.arrived.plus(self.rules.settings.queue.return_after),
-            peer: Some(self.peer),
-            helo: self.session.helo().to_owned(),
+            peer: Some(self.named().peer),
+            helo: self.named().helo.to_owned(),
             protocol: self.session.protocol(),
             account: self.session.account().map(str::to_owned),
             added: fixes.added,
@@ -303,12 +245,19 @@ impl Dialogue {
         };
         let accepted = self.accepted(&envelope, message.len(), msgid);
         let maps = self.shared.maps();
-        let envelopes = Envelopes::split(envelope, |to| answers::is_for_deliver(to, &maps, &self.rules.default_domain));
+        let held = self.why_held();
+        let mut envelopes = Envelopes::split(envelope, |to| answers::is_for_deliver(to, &maps, &self.rules.default_domain));
+        envelopes.held = held.clone();
         let (shared, store) = (self.shared.clone(), message.into_store());
         let committed = spawn_blocking(move || store.commit(envelopes, &shared)).await;
         let committed = committed.unwrap_or_else(|_| Err(self.failed()));
         match &committed {
-            Ok(receipt) => self.shared.record(Some(receipt.id()), accepted),
+            Ok(receipt) => {
+                self.shared.record(Some(receipt.id()), accepted);
+                if let Some(why) = held {
+                    self.shared.record(Some(receipt.id()), What::Notice { text: format!("on hold: {}", why.text) });
+                }
+            }
             Err(status) => self.refused("data", "", status.clone()),
         }
         self.session.handle(Input::Committed(committed));
@@ -366,9 +315,12 @@ impl Conversation for Dialogue {
         self.session.transaction().is_none()
     }
 
-    fn secured(&mut self, _: &TlsInfo) {
+    fn secured(&mut self, tls: &TlsInfo) {
         self.account = None;
         self.session.handle(Input::TlsStarted);
+        if let Some(peer) = self.peer_shown(tls) {
+            self.session.handle(Input::Shown(peer));
+        }
     }
 
     fn interrupted(&mut self, why: Interruption, output: &mut Vec<u8>) {

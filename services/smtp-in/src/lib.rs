@@ -6,6 +6,7 @@
 mod answers;
 mod dialogue;
 mod etrn;
+mod handover;
 mod message;
 mod program;
 mod rules;

@@ -132,8 +132,11 @@ impl Store {
 
     /// Makes the message durable and wakes its consumers. Blocks.
     pub(crate) fn commit(mut self, envelopes: Envelopes, shared: &Shared) -> Result<Committed, Status> {
-        let Envelopes { local, relay } = envelopes;
-        let commit = Commit { local, relay, held: false, due: shared.now() };
+        let Envelopes { local, relay, held } = envelopes;
+        let commit = Commit { local, relay, held: held.is_some(), due: shared.now() };
+        if let Some(why) = held {
+            self.incoming.explain(why);
+        }
         let committed = self.append().and_then(|()| self.incoming.commit(commit)).map_err(|error| told(shared, &error))?;
         for (queue, consumer) in [(Queue::Local, Consumer::Local), (Queue::Relay, Consumer::Relay)] {
             if committed.wakes(queue) {
@@ -155,6 +158,8 @@ fn told(shared: &Shared, error: &Error) -> Status {
 pub(crate) struct Envelopes {
     pub(crate) local: Option<Envelope>,
     pub(crate) relay: Option<Envelope>,
+    /// Why it goes on hold and not into the queues.
+    pub(crate) held: Option<Status>,
 }
 
 impl Envelopes {
@@ -162,6 +167,6 @@ impl Envelopes {
     pub(crate) fn split(whole: Envelope, is_local: impl Fn(&lib_mail::Address) -> bool) -> Envelopes {
         let (local, relay): (Vec<_>, Vec<_>) = whole.recipients.iter().cloned().partition(|to| is_local(&to.address));
         let with = |recipients: Vec<_>| (!recipients.is_empty()).then(|| Envelope { recipients, ..whole.clone() });
-        Envelopes { local: with(local), relay: with(relay) }
+        Envelopes { local: with(local), relay: with(relay), held: None }
     }
 }

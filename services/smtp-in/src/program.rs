@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use lib_account::{MapFiles, Maps};
 use lib_host::Clock;
 use lib_net::Role;
@@ -61,7 +61,6 @@ fn start(mut role: Role, recorder: &Recorder) -> Result<(), String> {
     let shared = Arc::new(open(&role, recorder)?);
     let mut program = Program {
         files: MapFiles::new(&role.settings, role.config.as_deref(), &role.data),
-        gate: Gate::new(shared.rules.load().limits()),
         config: role.config,
         data: role.data,
         reporter: role.line.reporter(),
@@ -73,7 +72,7 @@ fn start(mut role: Role, recorder: &Recorder) -> Result<(), String> {
         let drain = Drain::new();
         let certificates = program.shared.certificates.clone();
         let service = Arc::new(SmtpService(program.shared.clone()));
-        let serving = serve(service, listeners, certificates, drain.clone(), program.gate.clone());
+        let serving = serve(service, listeners, certificates, drain.clone(), program.shared.gate.clone());
         let serving = tokio::spawn(serving);
         program.reporter.ready();
         program.follow_orders(&mut role.line).await;
@@ -93,6 +92,7 @@ fn open(role: &Role, recorder: &Recorder) -> Result<Shared, String> {
     let clock = Clock::open(role.clock_file().as_deref()).map_err(|error| error.to_string())?;
     let options = Options::of(settings, clock.clone());
     let spool = Spool::open(&role.data.join("spool"), options).map_err(|error| error.to_string())?;
+    let rules = Rules::new(settings.clone());
     Ok(Shared {
         role: RoleName::from(role.name),
         spool,
@@ -102,14 +102,15 @@ fn open(role: &Role, recorder: &Recorder) -> Result<Shared, String> {
         auth: AuthClient::new(role.data.join(auth::SOCKET)),
         certificates: Certificates::load(&role.secrets.certificates).map_err(|error| error.to_string())?,
         runs: Runs::default(),
-        rules: ArcSwap::from_pointee(Rules::new(settings.clone())),
+        gate: Gate::new(rules.limits()),
+        rules: ArcSwap::from_pointee(rules),
+        recipients: ArcSwapOption::empty(),
         maps: ArcSwap::from_pointee(Maps::default()),
     })
 }
 
 struct Program {
     shared: Arc<Shared>,
-    gate: Arc<Gate>,
     files: MapFiles,
     config: Option<PathBuf>,
     data: PathBuf,
@@ -150,7 +151,7 @@ impl Program {
         self.files = MapFiles::new(&new.settings, self.config.as_deref(), &self.data);
         self.shared.spool.limit(Limits::of(&new.settings));
         let rules = Rules::new(new.settings);
-        self.gate.set_limits(rules.limits());
+        self.shared.gate.set_limits(rules.limits());
         self.shared.rules.store(Arc::new(rules));
         self.look_at_maps(true);
         self.reporter.in_force(new.generation);
@@ -162,7 +163,7 @@ impl Program {
             self.shared.warn(trouble.subject, trouble.text);
         }
         if let Some(maps) = maps {
-            self.shared.maps.store(Arc::new(maps));
+            self.shared.set_maps(maps);
         }
     }
 
@@ -182,6 +183,6 @@ impl Program {
             None => ("accepting", String::new()),
             Some(space) => ("rejecting", space.to_string()),
         };
-        self.reporter.state(&State { sessions: self.gate.sessions().into(), accepting: accepting.into(), why });
+        self.reporter.state(&State { sessions: self.shared.gate.sessions().into(), accepting: accepting.into(), why });
     }
 }

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use lib_account::Maps;
 use lib_host::Clock;
 use lib_mail::{Peer, QueueId, Status, Timestamp};
 use lib_net::auth::AuthClient;
+use lib_net::gate::Gate;
+use lib_net::pin::sha256;
 use lib_net::recorder::Recorder;
 use lib_net::tls::Certificates;
 use lib_net::wake::Waker;
@@ -26,10 +28,20 @@ pub(crate) struct Shared {
     pub(crate) auth: AuthClient,
     pub(crate) certificates: Certificates,
     pub(crate) runs: Runs,
+    pub(crate) gate: Arc<Gate>,
     /// For sessions that begin.
     pub(crate) rules: ArcSwap<Rules>,
     /// For each question.
     pub(crate) maps: ArcSwap<Maps>,
+    /// What peers are told of our recipients; empty until one asks, and when maps or settings changed.
+    pub(crate) recipients: ArcSwapOption<RecipientLines>,
+}
+
+/// Who has mail here, as XLIST says it.
+#[derive(Debug)]
+pub(crate) struct RecipientLines {
+    pub(crate) digest: String,
+    pub(crate) lines: Vec<String>,
 }
 
 /// A client as events name it.
@@ -67,6 +79,23 @@ impl Shared {
     /// Records something that an operator should know.
     pub(crate) fn warn(&self, subject: impl Into<String>, text: impl Into<String>) {
         self.record(None, What::Warning { subject: subject.into(), text: text.into() });
+    }
+
+    /// Who has mail here; `None` where the accounts cannot be read.
+    pub(crate) fn recipients(&self) -> Option<Arc<RecipientLines>> {
+        if let Some(known) = self.recipients.load_full() {
+            return Some(known);
+        }
+        let lines = self.maps().recipients(&self.rules.load().settings)?.lines();
+        let made = Arc::new(RecipientLines { digest: sha256(lines.join("\n").as_bytes()), lines });
+        self.recipients.store(Some(made.clone()));
+        Some(made)
+    }
+
+    /// Puts other maps into force.
+    pub(crate) fn set_maps(&self, maps: Maps) {
+        self.maps.store(Arc::new(maps));
+        self.recipients.store(None);
     }
 
     /// The maps now.

@@ -28,6 +28,8 @@ use crate::wait::{wait_for, wait_until};
 const PROGRAM: &str = "/bin/bongsu";
 /// One look at whether a door answers.
 const LOOK: Duration = Duration::from_secs(2);
+/// The port of other servers.
+const MX: u16 = 25;
 /// The doors, and the port of each within the container.
 const DOORS: [(Port, u16); 5] =
     [(Port::Mx, 25), (Port::Submission, 587), (Port::Submissions, 465), (Port::Pop3, 110), (Port::Pop3s, 995)];
@@ -51,7 +53,7 @@ impl Contained {
     /// Makes directory, volumes, settings, accounts and the container; starts nothing.
     pub(crate) fn make(topology: &Topology, plan: &NodePlan, index: usize, run: &Arc<Run>) -> Result<Contained> {
         let dir = run.dir(&plan.name)?;
-        let node = planned(topology, plan, &[SCENARIO, &format!("relay.nameservers = [\"{}:53\"]\n", run.names())]);
+        let node = planned(topology, plan, MX, &[SCENARIO, &format!("relay.nameservers = [\"{}:53\"]\n", run.names())])?;
         let (config, data) = (dir.join("etc"), dir.join("data"));
         node.write(&config, &node.heads())?;
         set_first_clock(plan, &config)?;

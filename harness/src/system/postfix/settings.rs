@@ -42,7 +42,9 @@ fn one(key: &str, value: &str) -> Option<Own> {
         "smtp.recipients_limit" => set("smtpd_recipient_limit", plain.into()),
         "smtp.hop_limit" => set("hopcount_limit", plain.into()),
         "relay.per_destination" => set("default_destination_concurrency_limit", plain.into()),
-        "relay.tls" if plain == "none" => Some(Own::new()),
+        "relay.tls" | "relay.smart_host.tls" if plain == "none" => Some(Own::new()),
+        "relay.smart_host.host" => set("relayhost", plain.into()),
+        "relay.smart_host.port" if plain == "25" => Some(Own::new()),
         "queue.retry" => {
             let steps = steps(value);
             let (first, last) = (*steps.first()?, *steps.last()?);

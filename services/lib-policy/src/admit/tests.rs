@@ -131,3 +131,36 @@ fn the_trail_says_why() {
     assert!(!admission.verdict.is_yes());
     assert_eq!(admission.route, Route::Relay);
 }
+
+/// R3.3: the backup's door.
+#[test]
+fn a_backup_takes_whom_the_primary_knows_and_doubts_only_with_an_old_list() {
+    let hour = std::time::Duration::from_secs(3600);
+    let list = crate::RecipientList::parse(["size 1000", "domain behind.example", "mailbox any@behind.example"]).unwrap();
+    let primary = |confirmed: Option<Timestamp>, list: Option<crate::RecipientList>| {
+        let domains = vec!["behind.example".parse().unwrap()];
+        let (name, proposed) = ("one".to_owned(), None);
+        crate::Primaries::new(vec![crate::Primary { name, domains, max_age: hour, list, proposed, confirmed }])
+    };
+    let networks: Vec<IpNet> = vec!["192.0.2.0/24".parse().unwrap()];
+    let stranger = client(Door::Mx, "198.51.100.1:1", None);
+    let own = Client { relay_networks: &networks, ..client(Door::Mx, "192.0.2.7:1", None) };
+    let old = Timestamp(NOW.0 - 3_600_001);
+    for (confirmed, has_list, client, to, expected) in [
+        (Some(NOW), true, &stranger, "any@behind.example", "250 2.1.5"),
+        (Some(old), true, &stranger, "any@behind.example", "250 2.1.5"),
+        (Some(NOW), true, &stranger, "ghost@behind.example", "550 5.1.1"),
+        (Some(old), true, &stranger, "ghost@behind.example", "451 4.3.0"),
+        (None, false, &stranger, "any@behind.example", "451 4.3.0"),
+        (Some(NOW), true, &stranger, "a%b@behind.example", "550 5.7.1"),
+        (Some(NOW), true, &own, "ghost@behind.example", "550 5.1.1"),
+        (Some(old), true, &own, "ghost@behind.example", "250 2.1.5"),
+        (Some(NOW), true, &stranger, "x@elsewhere.example", "550 5.7.1"),
+        (Some(NOW), true, &own, "x@elsewhere.example", "250 2.1.5"),
+    ] {
+        let mut node = node();
+        node.primaries = primary(confirmed, has_list.then(|| list.clone()));
+        let status = admit_recipient(client, &to.parse().unwrap(), &node.facts(), NOW, Trail::off()).verdict.status;
+        assert_eq!(format!("{} {}", status.code, status.enhanced), expected, "{to} {confirmed:?}");
+    }
+}

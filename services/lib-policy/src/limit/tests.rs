@@ -126,3 +126,15 @@ fn memory_is_bounded() {
     limiter.enter(nth(u32::MAX), seconds(100)).unwrap();
     assert_eq!(limiter.known.len(), 1, "those whose rate has run out are forgotten");
 }
+
+#[test]
+fn an_address_that_is_excused_meets_no_limit_of_its_own_until_then() {
+    let mut limiter = Limiter::new(limits());
+    let peer = address("198.51.100.1");
+    assert_eq!(limiter.enter(peer, seconds(0)), Ok(()));
+    limiter.excuse(peer, seconds(0), seconds(100));
+    (0..8).for_each(|_| assert_eq!(limiter.enter(peer, seconds(1)), Ok(())));
+    assert_eq!((0..4).filter(|_| limiter.enter(address("198.51.100.2"), seconds(1)).is_ok()).count(), 1, "the service is full");
+    (0..9).for_each(|_| limiter.leave(peer, seconds(2)));
+    assert_eq!((0..6).filter(|_| limiter.enter(peer, seconds(101)).is_ok()).count(), 3, "an hour later it is as any other");
+}

@@ -2,11 +2,13 @@
 
 mod machine;
 mod outgoing;
+mod pair;
 mod serving;
 mod smtp;
 
 pub use machine::*;
 pub use outgoing::*;
+pub use pair::*;
 pub use serving::*;
 pub use smtp::*;
 
@@ -130,6 +132,8 @@ group! {
         queue: Queue { id: "R3.2", }
         /// Sending mail to other servers.
         relay: Relay { id: "R3.1", }
+        /// The peers of a backup-MX pair.
+        pair: Pair { id: "R3.3", }
         /// Delivering to mailboxes.
         deliver: Deliver { id: "R4", }
         /// Reading mailboxes.

@@ -19,6 +19,10 @@ pub struct Capabilities {
     pub size: Option<u64>,
     /// AUTH PLAIN (RFC 4616).
     pub auth_plain: bool,
+    /// AUTH EXTERNAL (RFC 4422): the server knows our certificate.
+    pub auth_external: bool,
+    /// XFORWARD, for the hand-over to a peer.
+    pub forward: bool,
     /// AUTH LOGIN, of no RFC and in every server.
     pub auth_login: bool,
 }
@@ -37,10 +41,12 @@ impl Capabilities {
                 "SMTPUTF8" => offered.utf8 = true,
                 "DSN" => offered.dsn = true,
                 "STARTTLS" => offered.start_tls = true,
+                "XFORWARD" => offered.forward = true,
                 "SIZE" => offered.size = Some(words.next().and_then(|limit| limit.parse().ok()).unwrap_or(0)),
                 "AUTH" => {
                     for mechanism in words {
                         offered.auth_plain |= mechanism.eq_ignore_ascii_case("PLAIN");
+                        offered.auth_external |= mechanism.eq_ignore_ascii_case("EXTERNAL");
                         offered.auth_login |= mechanism.eq_ignore_ascii_case("LOGIN");
                     }
                 }
@@ -77,6 +83,7 @@ mod tests {
             (&["SIZE 99999999999999999999999"], Capabilities { size: Some(0), ..none.clone() }),
             (&["AUTH PLAIN login"], Capabilities { auth_plain: true, auth_login: true, ..none.clone() }),
             (&["AUTH=LOGIN"], Capabilities { auth_login: true, ..none.clone() }),
+            (&["AUTH EXTERNAL", "XFORWARD ADDR HELO"], Capabilities { auth_external: true, forward: true, ..none.clone() }),
             (&["STARTTLS", "DSN", "SMTPUTF8"], Capabilities { start_tls: true, dsn: true, utf8: true, ..none.clone() }),
             (&["", "X-FOO", "CHUNKING", "ENHANCEDSTATUSCODES"], none.clone()),
         ] {

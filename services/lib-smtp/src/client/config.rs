@@ -11,6 +11,8 @@ pub struct Config {
     pub tls: TlsMode,
     /// The login for a smart host.
     pub login: Option<Login>,
+    /// Whether to prove who we are by our certificate (AUTH EXTERNAL). A peer that does not know it gets no mail.
+    pub external: bool,
 }
 
 /// When a connection uses TLS.

@@ -10,6 +10,8 @@ use crate::reply::Reply;
 /// What the next reply of an AUTH exchange answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AuthStep {
+    /// `AUTH EXTERNAL` with no identity but the certificate's.
+    External,
     /// `AUTH PLAIN` with everything.
     Plain,
     /// `AUTH LOGIN`.
@@ -85,6 +87,17 @@ impl Client {
     }
 
     fn log_in(&mut self, now: Timestamp) {
+        if self.config.external {
+            if !self.secure || !self.offered.auth_external {
+                return self.no_login(
+                    "it does not know our certificate; do both peers name each other's fingerprint in pair.peers?",
+                    now,
+                );
+            }
+            self.send("AUTH EXTERNAL =\r\n");
+            self.state = State::Auth(AuthStep::External);
+            return;
+        }
         let Some(login) = &self.config.login else {
             self.state = State::Ready;
             return;
@@ -104,6 +117,13 @@ impl Client {
     }
 
     pub(super) fn auth(&mut self, reply: &Reply, now: Timestamp) {
+        if matches!(self.state, State::Auth(AuthStep::External)) {
+            return match reply.code {
+                235 => self.state = State::Ready,
+                _ if reply.is_refusal() => self.no_login(&reply.to_string(), now),
+                _ => self.nonsense(&format!("it said {reply}"), now),
+            };
+        }
         let (State::Auth(step), Some(login)) = (&self.state, &self.config.login) else { return };
         let next = match (reply.code, step) {
             (235, _) => return self.state = State::Ready,

@@ -43,6 +43,7 @@ use connect::AuthStep;
 pub use stage::{Stage, Wait};
 use transaction::Progress;
 
+use crate::forward::Forward;
 use crate::reply::{Reply, ReplyReader};
 
 /// What is in a message: found by reading it, never by what was declared.
@@ -70,6 +71,8 @@ pub struct Transaction {
     pub envid: Option<String>,
     /// What is in the message.
     pub content: Content,
+    /// Whose message is handed over, told where the peer asks for it by XFORWARD.
+    pub forward: Option<Box<Forward>>,
 }
 
 /// What the driver hands in.
@@ -87,6 +90,8 @@ pub enum Input<'a> {
     Begin(Transaction),
     /// [`Client::end_body`] was written.
     BodySent,
+    /// Say this line, without its CRLF; [`Output::Said`] has the reply. Only after [`Output::Ready`].
+    Ask(&'a str),
     /// Take leave. Only after [`Output::Ready`].
     Quit,
 }
@@ -105,6 +110,8 @@ pub enum Output {
     /// Write the message through [`Client::encode_body`], then [`Client::end_body`], then hand in [`Input::BodySent`]. A peer that
     /// speaks meanwhile is to be heard.
     Body,
+    /// The reply to [`Input::Ask`].
+    Said(Reply),
     /// The transaction is over.
     Done(Done),
     /// Close the connection; nothing else is of use.
@@ -139,6 +146,7 @@ enum State {
     Ready,
     Transaction(Box<Progress>),
     Reset,
+    Asked,
     Quit,
     Closed(Closed),
 }
@@ -194,6 +202,7 @@ impl Client {
             Input::TlsFailed(why) => self.tls_failed(why, now),
             Input::Begin(transaction) => self.begin(transaction, now),
             Input::BodySent => self.body_sent(),
+            Input::Ask(line) => self.ask(line),
             Input::Quit => self.quit(),
         }
     }
@@ -223,6 +232,7 @@ impl Client {
             State::Ready | State::Closed(_) => Stage::Idle,
             State::Transaction(progress) => progress.stage(),
             State::Reset => Stage::Reset,
+            State::Asked => Stage::Asked,
             State::Quit => Stage::Quit,
         }
     }
@@ -255,9 +265,20 @@ impl Client {
             State::Transaction(_) => self.transaction(reply, now),
             State::Reset if reply.is_success() => self.state = State::Ready,
             State::Reset => self.refused(reply, now),
+            State::Asked => {
+                self.output.push_back(Output::Said(reply.clone()));
+                self.state = State::Ready;
+            }
             State::Quit => self.lost("Closed", now),
             State::Ready => self.nonsense(&format!("unasked it said {reply}"), now),
             State::Handshake | State::Closed(_) => {}
+        }
+    }
+
+    fn ask(&mut self, line: &str) {
+        if matches!(self.state, State::Ready) && !line.contains(char::is_control) {
+            self.send(format!("{line}\r\n"));
+            self.state = State::Asked;
         }
     }
 

@@ -24,6 +24,7 @@ pub enum Stage {
     Body,
     FinalDot,
     Reset,
+    Asked,
     Quit,
 }
 
@@ -42,6 +43,7 @@ impl Stage {
             Stage::Body => "sending the message",
             Stage::FinalDot => "waiting for the answer to the message",
             Stage::Reset => "sending RSET",
+            Stage::Asked => "waiting for an answer",
             Stage::Quit => "sending QUIT",
         }
     }

@@ -5,6 +5,7 @@ use lib_mail::{Class, Notify, Recipient, Return, Timestamp};
 use super::*;
 
 mod hello;
+mod pair;
 mod splits;
 mod transaction;
 
@@ -14,7 +15,13 @@ pub(super) const PLAIN: &str = "S: 250 mx.example.net\n";
 pub(super) const PIPELINED: &str = "S: 250-mx.example.net\nS: 250 PIPELINING\n";
 
 pub(super) fn config() -> Config {
-    Config { helo: "client.example".into(), peer: "mx.example.net [192.0.2.1]".into(), tls: TlsMode::Offered, login: None }
+    Config {
+        helo: "client.example".into(),
+        peer: "mx.example.net [192.0.2.1]".into(),
+        tls: TlsMode::Offered,
+        login: None,
+        external: false,
+    }
 }
 
 pub(super) fn to(recipients: &[&str]) -> Transaction {
@@ -24,6 +31,7 @@ pub(super) fn to(recipients: &[&str]) -> Transaction {
         ret: None,
         envid: None,
         content: Content { size: 6, eight_bit: false, utf8_header: false },
+        forward: None,
     }
 }
 
@@ -39,6 +47,8 @@ pub(super) struct Run {
     pub(super) closed: Option<String>,
     pub(super) tls_failed: bool,
     pub(super) ready: bool,
+    /// Replies to `ask`.
+    pub(super) said: Vec<String>,
 }
 
 /// Plays a script. `S: …` gives a line to the client, `C: …` demands one from it, `lost` ends the connection, `tls` and `notls` end
@@ -57,6 +67,7 @@ pub(super) fn play(config: Config, transactions: &[Transaction], script: &str) -
                 "notls" => player.client.handle(Input::TlsFailed("bad certificate"), NOW),
                 "begin" => player.client.handle(Input::Begin(transactions.next().expect("a transaction")), NOW),
                 "quit" => player.client.handle(Input::Quit, NOW),
+                line if line.starts_with("ask ") => player.client.handle(Input::Ask(&line[4..]), NOW),
                 other => panic!("{other} in a script"),
             },
         }
@@ -97,6 +108,7 @@ impl Player {
                     self.run.unheard = done.unheard;
                     assert!(done.fates.iter().all(|fate| fate.by == By::Remote("mx.example.net [192.0.2.1]".into())));
                 }
+                Output::Said(reply) => self.run.said.push(reply.lines.join("|")),
                 Output::Closed(closed) => {
                     assert_eq!(closed.status.class(), Class::Temporary);
                     self.run.tls_failed = closed.tls_failed;

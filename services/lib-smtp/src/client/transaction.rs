@@ -24,6 +24,7 @@ enum Fate {
 /// What a reply answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Asked {
+    Forward,
     Mail,
     Rcpt(usize),
     Data,
@@ -52,7 +53,7 @@ impl Progress {
     pub(super) fn stage(&self) -> Stage {
         match self.asked.front() {
             _ if self.body.is_some() => Stage::Body,
-            Some(Asked::Mail) | None => Stage::Mail,
+            Some(Asked::Forward | Asked::Mail) | None => Stage::Mail,
             Some(Asked::Rcpt(_)) => Stage::Recipient,
             Some(Asked::Data) => Stage::Data,
             Some(Asked::Dot(_)) => Stage::FinalDot,
@@ -135,6 +136,7 @@ impl Client {
             return self.interrupted(reply, now);
         } else {
             match progress.asked.pop_front() {
+                Some(Asked::Forward) => progress.forward_replied(reply, &said),
                 Some(Asked::Mail) => progress.mail_replied(reply, &said),
                 Some(Asked::Rcpt(index)) => progress.rcpt_replied(index, reply, said),
                 Some(Asked::Data) => return self.data_replied(reply, now),
@@ -240,6 +242,15 @@ impl Client {
 }
 
 impl Progress {
+    /// A peer that wants no hand-over gets no message: it would judge us in place of the client. That is a fault of settings, so it waits.
+    fn forward_replied(&mut self, reply: &Reply, said: &Status) -> bool {
+        if reply.is_refusal() {
+            let text = format!("The hand-over is refused: {reply}");
+            self.settle(&Fate::Open, &Status::new(451, Enhanced::new(4, 7, 0), said.by.clone(), text, said.at));
+        }
+        reply.is_success() || reply.is_refusal()
+    }
+
     fn mail_replied(&mut self, reply: &Reply, said: &Status) -> bool {
         if reply.is_success() {
             self.open_at_server = true;
@@ -279,6 +290,13 @@ impl Progress {
     fn next_commands(&mut self, window: usize, offered: &super::Capabilities) -> Vec<u8> {
         let mut lines = String::new();
         if !self.mail_sent {
+            if let Some(forward) = self.transaction.forward.take().filter(|_| offered.forward) {
+                self.asked.push_back(Asked::Forward);
+                lines.push_str(&format!("XFORWARD {forward}\r\n"));
+                if window == 1 {
+                    return lines.into_bytes();
+                }
+            }
             self.mail_sent = true;
             self.asked.push_back(Asked::Mail);
             lines.push_str(&command::mail(&self.transaction, offered));

@@ -42,7 +42,7 @@ pub fn client(input: &[u8]) {
     let tls = [TlsMode::Never, TlsMode::Offered, TlsMode::Required, TlsMode::Implicit][usize::from(choice & 3)];
     let login =
         (choice & 4 != 0).then(|| Login { user: "minji".into(), password: "beacon".into(), without_tls: choice & 8 != 0 });
-    let config = Config { helo: "client.example".into(), peer: "mx.example [192.0.2.1]".into(), tls, login };
+    let config = Config { helo: "client.example".into(), peer: "mx.example [192.0.2.1]".into(), tls, login, external: false };
     let whole = play(config.clone(), input, usize::MAX);
     assert_eq!(whole, play(config, input, usize::from(*step).max(1)), "a split within lines changes nothing");
 }
@@ -90,6 +90,7 @@ fn settle(client: &mut Client, run: &mut Run) {
                 run.begun += 1;
                 client.handle(Input::Begin(transaction()), NOW);
             }
+            Output::Said(_) => {}
             Output::StartTls => client.handle(Input::TlsUp, NOW),
             Output::Closed(closed) => {
                 assert_eq!(closed.status.class(), Class::Temporary, "another host may do better");
@@ -110,5 +111,6 @@ fn transaction() -> Transaction {
         ret: None,
         envid: None,
         content: Content { size: 3, eight_bit: true, utf8_header: false },
+        forward: None,
     }
 }

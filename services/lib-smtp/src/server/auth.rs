@@ -17,6 +17,8 @@ const MAX_CREDENTIAL: usize = 1024;
 pub(super) enum Exchange {
     /// The response of PLAIN.
     Plain,
+    /// The authorization identity of EXTERNAL.
+    External,
     /// The user name of LOGIN.
     LoginUser,
     /// The password of LOGIN.
@@ -28,17 +30,20 @@ pub(super) enum Exchange {
 
 impl<R: fmt::Display> Session<R> {
     pub(super) fn auth(&mut self, mechanism: &str, initial: Option<&str>) {
-        if self.config.auth.mechanisms.is_empty() {
+        if self.config.auth.mechanisms.is_empty() && self.shown.is_none() {
             return self.complain(Reply::new(502, 5, 1, "AUTH is not offered"));
         }
         if self.extended != Some(true) {
             return self.complain(Reply::new(503, 5, 1, "EHLO comes first"));
         }
-        if self.account.is_some() {
+        if self.account.is_some() || self.pair.is_some() {
             return self.complain(Reply::new(503, 5, 1, "You are authenticated already"));
         }
         if self.transaction.is_some() {
             return self.complain(Reply::new(503, 5, 1, "Not within a transaction"));
+        }
+        if mechanism == "EXTERNAL" && self.may_prove() {
+            return self.external(initial);
         }
         let known = self.config.auth.mechanisms.iter().find(|known| known.name() == mechanism);
         let Some(mechanism) = known.copied() else {
@@ -65,7 +70,7 @@ impl<R: fmt::Display> Session<R> {
     }
 
     /// `334` and the prompt in base64.
-    fn prompt(&mut self, exchange: Exchange, words: &str) {
+    pub(super) fn prompt(&mut self, exchange: Exchange, words: &str) {
         print::lines(&mut self.out, 334, &[BASE64.encode(words).into()]);
         self.state = State::Auth(exchange);
     }
@@ -81,6 +86,9 @@ impl<R: fmt::Display> Session<R> {
     }
 
     fn response(&mut self, exchange: Exchange, response: &str) {
+        if matches!(exchange, Exchange::External) {
+            return self.identity(response);
+        }
         let text = BASE64.decode(response).ok().and_then(|octets| String::from_utf8(octets).ok());
         let Some(text) = text else { return self.complain(not_base64()) };
         match exchange {
@@ -88,6 +96,7 @@ impl<R: fmt::Display> Session<R> {
                 Ok(credentials) => self.ask_credentials(credentials),
                 Err(reply) => self.complain(reply),
             },
+            Exchange::External => {}
             Exchange::LoginUser => self.prompt(Exchange::LoginPassword { user: text }, "Password:"),
             Exchange::LoginPassword { user } => self.ask_credentials(Credentials { user, password: text }),
         }

@@ -39,7 +39,8 @@ impl<R: fmt::Display> Session<R> {
 
     /// Whether a message of `octets` is over the limit.
     pub(super) fn is_too_large(&self, octets: u64) -> bool {
-        self.config.size_limit.is_some_and(|limit| octets > limit)
+        // What a peer took is handed over, whatever its size: to refuse it here would send a bounce.
+        self.pair.is_none() && self.config.size_limit.is_some_and(|limit| octets > limit)
     }
 
     /// Begins the message of the transaction.

@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::print;
 use super::{Mechanism, Session, Tls};
+use crate::forward::OFFER;
 
 impl<R: fmt::Display> Session<R> {
     pub(super) fn ehlo(&mut self, name: String) {
@@ -36,9 +37,15 @@ impl<R: fmt::Display> Session<R> {
         offer(!config.privacy.noexpn, "EXPN");
         offer(true, "HELP");
         // RFC 1870 §4: zero says that there is no fixed limit.
-        lines.push(format!("SIZE {}", config.size_limit.unwrap_or(0)).into());
-        if self.may_authenticate() {
-            let names: Vec<&str> = config.auth.mechanisms.iter().map(|mechanism| mechanism.name()).collect();
+        let limit = config.size_limit.filter(|_| self.shown.is_none());
+        lines.push(format!("SIZE {}", limit.unwrap_or(0)).into());
+        if self.shown.is_some() {
+            lines.extend([OFFER.into(), "XLIST".into()]);
+        }
+        if self.may_authenticate() || self.may_prove() {
+            let all = config.auth.mechanisms.iter().filter(|_| self.may_authenticate());
+            let mut names: Vec<&str> = all.map(|mechanism| mechanism.name()).collect();
+            names.extend(self.may_prove().then_some("EXTERNAL"));
             lines.push(format!("AUTH {}", names.join(" ")).into());
         }
         lines
@@ -52,7 +59,7 @@ impl<R: fmt::Display> Session<R> {
     /// Whether AUTH would be accepted here and now.
     pub(super) fn may_authenticate(&self) -> bool {
         let auth = &self.config.auth;
-        !auth.mechanisms.is_empty() && (self.tls || auth.without_tls) && self.account.is_none()
+        !auth.mechanisms.is_empty() && (self.tls || auth.without_tls) && self.account.is_none() && self.pair.is_none()
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use lib_mail::{Domain, Enhanced, Recipient, Status};
 
 pub use crate::command::Mail;
+use crate::forward::Forward;
 
 /// What the driver found out. `R` is the receipt of a stored message; its `Display` is the id that the client is told.
 #[derive(Debug)]
@@ -14,6 +15,10 @@ pub enum Input<R> {
     Answer(Status),
     /// The answer to [`Ask::Expn`] where it is a success: the members, each a text of ASCII that becomes one line of the reply.
     Members(Vec<String>),
+    /// The answer to [`Ask::List`] where it is a success: the lines of one reply, of any printable letters.
+    Lines(Vec<String>),
+    /// After [`Input::TlsStarted`]: the handshake showed the key of this peer of a pair, so AUTH EXTERNAL is offered.
+    Shown(String),
     /// The answer to [`Ask::Auth`]: the client is this account.
     Authenticated {
         /// The account's full address.
@@ -92,6 +97,15 @@ pub enum Ask {
     Rcpt(Recipient),
     /// Are these credentials good? Answered by [`Input::Authenticated`] or a refusal (535 5.7.8, 454 4.7.0).
     Auth(Credentials),
+    /// This peer, whose key the handshake showed, asks for its rights. Answered by [`Input::Answer`].
+    Pair(String),
+    /// Who has mail here? Only a peer asks. Answered by [`Input::Lines`] or a refusal.
+    List {
+        /// The digest of the list that the peer has, or `-`.
+        have: String,
+        /// The line to go on from, where it reads a list of over [`super::LIST_LINES`].
+        from: Option<usize>,
+    },
     /// What is known of a user (252 where nothing is to be told). The argument as given, printable.
     Vrfy(String),
     /// The members of a list. The argument as given, printable. Answered by [`Input::Members`] or a refusal.
@@ -114,6 +128,8 @@ pub struct Transaction {
     pub mail: Mail,
     /// The recipients that were accepted, in the order of their RCPT. A repeated one stands once.
     pub recipients: Vec<Recipient>,
+    /// Who the client was that a peer hands the message over for.
+    pub forward: Option<Forward>,
 }
 
 /// A login name and a password, as AUTH gave them.

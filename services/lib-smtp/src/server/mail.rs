@@ -40,8 +40,9 @@ impl<R: fmt::Display> Session<R> {
     }
 
     pub(super) fn mail_answered(&mut self, mail: Mail, status: &Status) {
+        let forward = self.forward.take();
         if status.is_success() {
-            self.transaction = Some(Transaction { mail, recipients: Vec::new() });
+            self.transaction = Some(Transaction { mail, recipients: Vec::new(), forward });
         }
         self.tell(Reply::from(status));
     }

@@ -37,6 +37,7 @@ mod help;
 mod io;
 mod mail;
 mod noop;
+mod pair;
 mod print;
 mod quit;
 mod rcpt;
@@ -50,6 +51,7 @@ mod tests;
 
 pub use config::{AuthConfig, Config, Extensions, Mechanism, Privacy, Role, Tls};
 pub use io::{Ask, Credentials, Input, Mail, Output, Phase, Refusal, Step, Transaction};
+pub use pair::LIST_LINES;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -58,6 +60,7 @@ use std::sync::Arc;
 
 use lib_mail::{Class, Protocol, Recipient, Status};
 
+use crate::forward::Forward;
 use crate::line::Lines;
 use auth::Exchange;
 use bdat::Chunk;
@@ -98,6 +101,8 @@ enum Question {
     Mail(Mail),
     Rcpt(Recipient),
     Auth,
+    /// AUTH EXTERNAL of this peer.
+    Pair(String),
     /// VRFY, EXPN, ETRN: the answer is the reply.
     Told,
     Content,
@@ -117,6 +122,12 @@ pub struct Session<R> {
     helo: String,
     tls: bool,
     account: Option<String>,
+    /// The peer whose key the handshake showed.
+    shown: Option<String>,
+    /// The peer that said AUTH EXTERNAL, too.
+    pair: Option<String>,
+    /// What XFORWARD said of the next message.
+    forward: Option<Forward>,
     transaction: Option<Transaction>,
     /// The message of the transaction: from DATA or the first BDAT to its reply.
     message: Option<Message>,
@@ -140,6 +151,9 @@ impl<R: fmt::Display> Session<R> {
             helo: String::new(),
             tls,
             account: None,
+            shown: None,
+            pair: None,
+            forward: None,
             transaction: None,
             message: None,
             errors: 0,
@@ -177,7 +191,7 @@ impl<R: fmt::Display> Session<R> {
         Protocol {
             extended: self.extended == Some(true),
             tls: self.tls,
-            auth: self.account.is_some(),
+            auth: self.account.is_some() || self.pair.is_some(),
             utf8: self.transaction.as_ref().is_some_and(|transaction| transaction.mail.utf8),
             local: false,
         }
@@ -186,6 +200,16 @@ impl<R: fmt::Display> Session<R> {
     /// The account that authenticated.
     pub fn account(&self) -> Option<&str> {
         self.account.as_deref()
+    }
+
+    /// The peer of a pair that authenticated.
+    pub fn pair(&self) -> Option<&str> {
+        self.pair.as_deref()
+    }
+
+    /// What the peer said of the client that it had the message from: of the transaction, or of the one that begins.
+    pub fn forwarded(&self) -> Option<&Forward> {
+        self.transaction.as_ref().map_or(self.forward.as_ref(), |transaction| transaction.forward.as_ref())
     }
 
     /// Whether the session is under TLS.
@@ -198,6 +222,8 @@ impl<R: fmt::Display> Session<R> {
         match input {
             Input::Answer(status) => self.answer(status),
             Input::Members(members) => self.members(&members),
+            Input::Lines(lines) => self.listed(&lines),
+            Input::Shown(peer) => self.shown(peer),
             Input::Authenticated { account } => self.authenticated(account),
             Input::Content(verdict) => self.content(&verdict),
             Input::Committed(receipt) => self.committed(receipt),
@@ -219,6 +245,7 @@ impl<R: fmt::Display> Session<R> {
             State::Asked(Question::Mail(mail)) => self.mail_answered(mail, &status),
             State::Asked(Question::Rcpt(recipient)) => self.rcpt_answered(recipient, &status),
             State::Asked(Question::Auth) => self.auth_refused(&status),
+            State::Asked(Question::Pair(peer)) => self.pair_answered(peer, &status),
             _ => self.tell(Reply::from(&status)),
         }
         if counts {
@@ -244,6 +271,7 @@ impl<R: fmt::Display> Session<R> {
     fn reset(&mut self) {
         self.drop_message();
         self.transaction = None;
+        self.forward = None;
     }
 
     fn ask(&mut self, question: Question, ask: Ask) {

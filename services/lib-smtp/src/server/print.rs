@@ -46,6 +46,16 @@ pub(super) fn lines(out: &mut Vec<u8>, code: u16, lines: &[Cow<'_, str>]) {
     }
 }
 
+/// The same, where the client is known to read UTF-8: without a bound of a line's length but that of what a list may hold.
+pub(super) fn letters(out: &mut Vec<u8>, code: u16, lines: &[Cow<'_, str>]) {
+    for (index, line) in lines.iter().enumerate() {
+        let mark = if index + 1 == lines.len() { ' ' } else { '-' };
+        let _ = write!(out, "{code}{mark}");
+        out.extend(line.chars().map(|c| if c.is_control() { '?' } else { c }).collect::<String>().into_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
 /// Appends the words of a line and CRLF. A reply is ASCII (RFC 5321 §4.2.4 is not asked for here), one line, and not too long:
 /// what is not, becomes `?` or is cut, wherever the words came from.
 fn text(out: &mut Vec<u8>, words: &str) {

@@ -35,5 +35,6 @@ impl<R: fmt::Display> Session<R> {
         self.extended = None;
         self.helo.clear();
         self.account = None;
+        self.forward = None;
     }
 }

@@ -85,6 +85,8 @@ impl<R: fmt::Display> Session<R> {
             Ok(Command::Help) => self.help(),
             Ok(Command::StartTls) => self.starttls(pending),
             Ok(Command::Auth { mechanism, initial }) => self.auth(&mechanism, initial.as_deref()),
+            Ok(Command::XForward(forward)) => self.forward(forward),
+            Ok(Command::XList { have, from }) => self.list(have, from),
             Ok(Command::Etrn { domain, subdomains }) => self.etrn(domain, subdomains),
             Err(problem) => self.bad_command(line, problem),
         }

@@ -6,6 +6,7 @@ use crate::fuzzing::{self, Bench, Event};
 mod auth;
 mod limits;
 mod messages;
+mod pair;
 mod splits;
 
 /// A state, and what the client says to get there after the greeting.

@@ -42,6 +42,8 @@ prop_compose! {
 fn entry() -> impl Strategy<Value = (Timestamp, Entry)> {
     prop_oneof![
         outcome(),
+        (any::<i64>(), any::<u32>(), any::<i64>())
+            .prop_map(|(at, n, until)| (Timestamp(at), Entry::Want(n, crate::Command::Requeue(Timestamp(until))))),
         (any::<i64>(), any::<u32>(), 0..VERBS.len()).prop_map(|(at, n, verb)| (Timestamp(at), Entry::Want(n, VERBS[verb].0))),
         (any::<i64>(), any::<u32>(), 0..EFFECTS.len())
             .prop_map(|(at, n, done)| (Timestamp(at), Entry::Did(n, EFFECTS[done].0))),

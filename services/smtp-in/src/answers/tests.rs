@@ -25,6 +25,7 @@ fn maps() -> Maps {
     Maps {
         local: LocalDomains::parse("a.example\nb.example\n").unwrap(),
         relay: RelayDomains::parse("backup.example\n").unwrap(),
+        primaries: lib_policy::Primaries::default(),
         aliases: Aliases::parse(aliases).unwrap(),
         accounts: Some(accounts),
     }

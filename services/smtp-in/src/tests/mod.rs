@@ -1,6 +1,7 @@
 //! The service over loopback sockets, from the client's first octet to the file that a consumer claims.
 
 mod node;
+mod pair;
 mod whole;
 
 use std::time::Duration;

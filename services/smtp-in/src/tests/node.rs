@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use lib_account::{Account, Cost, MapFiles, Register};
 use lib_host::Clock;
 use lib_mail::{Envelope, QueueId};
@@ -83,10 +83,9 @@ impl Node {
         let (mx_listener, mx) = listener("mx", TlsMode::StartTls);
         let (submission_listener, submission) = listener("submission", TlsMode::StartTls);
         let drain = Drain::new();
-        let gate = Gate::new(shared.rules.load().limits());
         let service = Arc::new(SmtpService(shared.clone()));
         let listeners = vec![mx_listener, submission_listener];
-        let serving = serve(service, listeners, shared.certificates.clone(), drain.clone(), gate);
+        let serving = serve(service, listeners, shared.certificates.clone(), drain.clone(), shared.gate.clone());
         tokio::spawn(async move { serving.await.unwrap() });
         Node { shared, drain, local, relay, mx, submission, log, _dir: dir }
     }
@@ -137,7 +136,9 @@ fn shared(dir: &TempDir, settings: Settings, recorder: Recorder) -> Shared {
         auth: AuthClient::new(dir.path().join(auth::SOCKET)),
         certificates: Certificates::load(&[text]).unwrap(),
         runs: Runs::default(),
+        gate: Gate::new(Rules::new(settings.clone()).limits()),
         rules: ArcSwap::from_pointee(Rules::new(settings)),
+        recipients: ArcSwapOption::empty(),
         maps: ArcSwap::from_pointee(maps.unwrap_or_default()),
     }
 }
@@ -174,11 +175,19 @@ impl Client<TcpStream> {
     }
 
     /// STARTTLS, with any certificate.
-    pub(super) async fn secured(mut self) -> Client<tokio_rustls::client::TlsStream<TcpStream>> {
+    pub(super) async fn secured(self) -> Client<tokio_rustls::client::TlsStream<TcpStream>> {
+        self.secured_with("mail.a.example", lib_net::tls::opportunistic_client()).await
+    }
+
+    pub(super) async fn secured_with(
+        mut self,
+        name: &str,
+        config: Arc<tokio_rustls::rustls::ClientConfig>,
+    ) -> Client<tokio_rustls::client::TlsStream<TcpStream>> {
         self.say("EHLO client.example", "250 ").await;
         self.say("STARTTLS", "220 ").await;
-        let name = rustls_pki_types::ServerName::try_from("mail.a.example").unwrap();
-        let connector = tokio_rustls::TlsConnector::from(lib_net::tls::opportunistic_client());
+        let name = rustls_pki_types::ServerName::try_from(name.to_owned()).unwrap();
+        let connector = tokio_rustls::TlsConnector::from(config);
         Client(BufReader::new(connector.connect(name, self.0.into_inner()).await.unwrap()))
     }
 }
@@ -197,6 +206,19 @@ impl<S: AsyncReadExt + AsyncWriteExt + Unpin> Client<S> {
             let read = read.expect("a reply should have come").unwrap_or(0);
             if read == 0 || line.as_bytes().get(3) != Some(&b'-') {
                 return line.trim_end().to_owned();
+            }
+        }
+    }
+
+    /// The words of all lines of the next reply.
+    pub(super) async fn lines(&mut self) -> Vec<String> {
+        let mut lines = Vec::new();
+        loop {
+            let mut line = String::new();
+            self.0.read_line(&mut line).await.unwrap();
+            lines.push(line[4..].trim_end().to_owned());
+            if line.as_bytes()[3] == b' ' {
+                return lines;
             }
         }
     }

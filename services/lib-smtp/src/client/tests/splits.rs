@@ -22,6 +22,7 @@ fn drive(pieces: &[&[u8]]) -> (Vec<Output>, Vec<u8>) {
                     messages -= 1;
                     client.handle(Input::Begin(to(&["b@x.example", "c@x.example"])), NOW);
                 }
+                Output::Said(_) => {}
                 Output::StartTls => client.handle(Input::TlsUp, NOW),
                 Output::Closed(closed) => return done.push(Output::Closed(closed)),
                 Output::Ready | Output::Await(_) => return,
