@@ -88,6 +88,10 @@ impl Program for Exim {
         Ok(site.program(PROGRAM, args))
     }
 
+    fn listing(&self) -> &'static [&'static str] {
+        &["-bp"]
+    }
+
     fn run_queue(&self, site: &Site, daemon: &Group) -> Result<()> {
         if self.runners.fetch_add(1, Ordering::Relaxed) >= RUNNERS {
             self.runners.fetch_sub(1, Ordering::Relaxed);

@@ -50,6 +50,9 @@ pub(super) trait Program: Send + Sync + 'static {
     /// A program of the operator's, with arguments.
     fn command(&self, site: &Site, args: &[&str]) -> Result<Command>;
 
+    /// The arguments of the operator's program with which it lists the queue.
+    fn listing(&self) -> &'static [&'static str];
+
     /// Tries all that waits, now; what it starts for that belongs to the daemon's processes.
     fn run_queue(&self, site: &Site, daemon: &Group) -> Result<()>;
 

@@ -109,6 +109,10 @@ impl Program for OpenSmtpd {
         self.control(site, args)
     }
 
+    fn listing(&self) -> &'static [&'static str] {
+        &["show", "queue"]
+    }
+
     fn run_queue(&self, site: &Site, _daemon: &Group) -> Result<()> {
         run_command(self.control(site, &["schedule", "all"])?, b"")?.ok()?;
         // What goes by a host that failed waits for that host's time, whatever is scheduled.

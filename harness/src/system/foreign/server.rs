@@ -94,6 +94,10 @@ impl<P: Program> Server for Process<P> {
         self.program.run_queue(&self.site, running.daemon.as_ref().context("it does not run")?)
     }
 
+    fn list_queue(&self) -> Result<Ran> {
+        self.command(self.program.listing(), b"")?.ok()
+    }
+
     fn queued(&self) -> Result<Vec<Found>> {
         Ok(self.program.waiting(&self.queue()).into_iter().map(|waiting| waiting.found(&self.site.plan.name)).collect())
     }
