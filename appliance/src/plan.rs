@@ -77,6 +77,7 @@ impl Plan {
             }
             RoleName::RelayOut => {
                 secrets.smart_host_password = self.secrets.smart_host_password.clone();
+                secrets.route_passwords = self.secrets.route_passwords.clone();
                 secrets.pair = self.secrets.pair.clone();
             }
             RoleName::Deliver | RoleName::Auth => {}
@@ -159,10 +160,13 @@ fn assumed(layout: &Layout) -> Vec<(String, String)> {
 
 fn load_secrets(layout: &Layout, settings: &Settings) -> Result<Secrets, String> {
     let at = |path: &Path| layout.config().join(path);
-    let smart_host_password = match &settings.relay.smart_host.password_file {
-        Some(path) => Some(read(&at(path))?.lines().next().unwrap_or_default().to_owned()),
-        None => None,
+    let password = |file: &Option<PathBuf>| match file {
+        Some(path) => Ok::<_, String>(Some(read(&at(path))?.lines().next().unwrap_or_default().to_owned())),
+        None => Ok(None),
     };
+    let smart_host_password = password(&settings.relay.smart_host.password_file)?;
+    let routes = settings.relay.routes.iter();
+    let route_passwords = routes.map(|route| password(&route.password_file)).collect::<Result<_, _>>()?;
     let mut certificates = Vec::new();
     for certificate in &settings.tls.certificates {
         let (chain_file, key_file) = (at(&certificate.chain_file), at(&certificate.key_file));
@@ -174,7 +178,7 @@ fn load_secrets(layout: &Layout, settings: &Settings) -> Result<Secrets, String>
     if certificates.is_empty() {
         certificates.extend(certificate::self_signed(&layout.secrets(), settings)?);
     }
-    Ok(Secrets { smart_host_password, certificates, pair: load_pair(layout, settings)? })
+    Ok(Secrets { smart_host_password, route_passwords, certificates, pair: load_pair(layout, settings)? })
 }
 
 /// This node's certificate for its peers.

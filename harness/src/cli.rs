@@ -1,5 +1,6 @@
 //! The commands that build networks and break them.
 
+pub mod bench;
 pub mod compose;
 pub mod control;
 pub mod cut;

@@ -117,6 +117,7 @@ struct Entry {
 #[derive(Debug)]
 pub struct Ledger {
     lines: Mutex<BTreeMap<String, Entry>>,
+    took: Mutex<Vec<Duration>>,
     start: Instant,
 }
 
@@ -150,7 +151,7 @@ pub struct Audit {
 impl Ledger {
     /// An empty ledger whose times count from `start`.
     pub fn since(start: Instant) -> Ledger {
-        Ledger { lines: Mutex::default(), start }
+        Ledger { lines: Mutex::default(), took: Mutex::default(), start }
     }
 
     /// Enters a message. A message that is sent again after a try without a final reply is entered again.
@@ -160,6 +161,18 @@ impl Ledger {
             line.doubtful = before.line.doubtful + usize::from(before.line.told == Told::Nothing);
         }
         lines.insert(token.to_owned(), Entry { line, at: self.start.elapsed(), discarded: false });
+    }
+
+    /// Notes how long a message took to be accepted, from its first try on.
+    pub fn note_took(&self, took: Duration) {
+        self.took.lock().unwrap_or_else(PoisonError::into_inner).push(took);
+    }
+
+    /// How long messages took to be accepted, sorted; of those that a load sent.
+    pub fn took(&self) -> Vec<Duration> {
+        let mut sorted = self.took.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        sorted.sort();
+        sorted
     }
 
     /// Notes that a rule or an administrator dropped the message.

@@ -3,6 +3,7 @@
 //! The harness knows no crate of the product: it sees ports, files and the command line, so that the same scenario can judge another
 //! mail system. Everything it starts it ends, and it waits on conditions with deadlines, never for a fixed time.
 
+pub mod bench;
 pub mod cli;
 pub mod client;
 pub mod compose;

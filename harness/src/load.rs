@@ -8,8 +8,8 @@ mod sender;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -46,6 +46,8 @@ pub struct Load {
     pub timeout: Duration,
     /// How long a message that no server takes is tried again.
     pub patience: Duration,
+    /// Whether the ledger is told the octets, so that every copy can be compared with them.
+    pub compare: bool,
 }
 
 impl Load {
@@ -65,6 +67,7 @@ impl Load {
             seed: 7,
             timeout: Duration::from_secs(20),
             patience: Duration::ZERO,
+            compare: true,
         }
     }
 }
@@ -101,6 +104,25 @@ impl Report {
     }
 }
 
+/// Widest bar of a histogram.
+const BAR: usize = 40;
+
+/// How often latencies occurred, as lines for the terminal: of each doubling of time its count and a bar. They are sorted.
+pub fn histogram(sorted: &[Duration]) -> String {
+    let step = |time: &Duration| time.as_micros().max(1).ilog2();
+    let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
+    sorted.iter().for_each(|time| *counts.entry(step(time)).or_default() += 1);
+    let (Some((first, _)), Some((last, _))) = (counts.first_key_value(), counts.last_key_value()) else { return String::new() };
+    let most = counts.values().copied().max().unwrap_or(1);
+    let edge = |step: u32| 2f64.powi(step as i32) / 1000.0;
+    let line = |step: u32| {
+        let count = counts.get(&step).copied().unwrap_or(0);
+        let bar = "█".repeat((count * BAR).div_ceil(most));
+        format!("{:>9.2} – {:<9.2} ms {count:>8} {bar}", edge(step), edge(step + 1)).trim_end().to_owned() + "\n"
+    };
+    (*first..=*last).map(line).collect()
+}
+
 /// SplitMix64: small, seeded, good enough to draw sizes and moments.
 #[derive(Debug, Clone)]
 pub struct Draw(pub u64);
@@ -121,6 +143,27 @@ impl Draw {
     }
 }
 
+/// Octets of lines that are made once.
+const READY: usize = 1 << 20;
+
+/// Lines of which a message takes as many as it needs; some have a leading dot.
+static LINES: LazyLock<Vec<u8>> = LazyLock::new(|| lines(READY));
+
+/// Whole lines, of at least `size` octets.
+fn lines(size: usize) -> Vec<u8> {
+    let mut text = Vec::with_capacity(size + 80);
+    for line in 0.. {
+        if text.len() >= size {
+            break;
+        }
+        let dots = if line % 17 == 0 { "." } else { "" };
+        text.extend_from_slice(
+            format!("{dots}{line:05} the beacon on the next hill is lit before this one goes out\r\n").as_bytes(),
+        );
+    }
+    text
+}
+
 /// A message of about `size` octets with CRLF line ends, that carries `token` and some lines with leading dots.
 pub fn message(token: &str, size: usize) -> Vec<u8> {
     let mut text = format!(
@@ -128,13 +171,13 @@ pub fn message(token: &str, size: usize) -> Vec<u8> {
          Date: Mon, 23 Nov 2026 12:00:00 +0000\r\n{FIELD}: {token}\r\n\r\n"
     )
     .into_bytes();
-    let mut line = 0;
-    while text.len() < size {
-        let dots = if line % 17 == 0 { "." } else { "" };
-        text.extend_from_slice(
-            format!("{dots}{line:05} the beacon on the next hill is lit before this one goes out\r\n").as_bytes(),
-        );
-        line += 1;
+    let wanted = size.saturating_sub(text.len());
+    if wanted > READY {
+        text.extend_from_slice(&lines(wanted));
+    } else if wanted > 0 {
+        // To the end of the line that reaches it.
+        let end = LINES.iter().skip(wanted - 1).position(|octet| *octet == b'\n').map_or(LINES.len(), |at| wanted + at);
+        text.extend_from_slice(&LINES[..end]);
     }
     text
 }
@@ -245,7 +288,20 @@ mod tests {
         let text = message("t-7", 5000);
         assert_eq!(crate::ledger::token(&text).as_deref(), Some("t-7"));
         assert!((5000..5100).contains(&text.len()));
-        assert!(text.windows(3).any(|window| window == b"\n.0"));
+        assert!(text.windows(3).any(|window| window == b"\n.0") && text.ends_with(b"goes out\r\n"));
+        let large = message("t-8", READY + 300_000);
+        assert!((READY + 300_000..READY + 300_100).contains(&large.len()) && large.ends_with(b"goes out\r\n"));
+    }
+
+    #[test]
+    fn latencies_by_doublings() {
+        let times = [900, 1100, 1100, 5000].map(Duration::from_micros);
+        let text = histogram(&times);
+        let counts: Vec<&str> = text.lines().map(|line| line.split(" ms ").nth(1).unwrap().trim()).collect();
+        let bars = [1, 2, 0, 1].map(|count| format!("{count} {}", "█".repeat(count * 20)));
+        assert_eq!(counts, bars.each_ref().map(|bar| bar.trim()), "{text}");
+        assert!(text.starts_with("     0.51 – 1.02      ms"), "{text}");
+        assert_eq!(histogram(&[]), "");
     }
 
     #[test]

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bongsu_harness::Result;
-use bongsu_harness::cli::{compose, cut, demo, run, up};
+use bongsu_harness::cli::{bench, compose, cut, demo, run, up};
 use bongsu_harness::dialog::Dialog;
 use bongsu_harness::ledger::Ledger;
-use bongsu_harness::load::Load;
+use bongsu_harness::load::{Load, histogram};
 use bongsu_harness::{dns, gate, peer};
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -35,6 +35,8 @@ enum Command {
     Cut(cut::CutArguments),
     /// Show, in under a minute, what the product is for: three MX, the primary killed under load, nothing lost
     Demo(demo::DemoArguments),
+    /// Measure mail servers side by side, in turn; exit code 1 where books do not balance
+    Bench(bench::BenchArguments),
     /// Keep a topology running, to be watched, loaded and broken by hand
     Up(up::UpArguments),
     #[command(flatten)]
@@ -110,6 +112,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Run(arguments) => swept(|stop| run::run(&arguments, stop)),
         Command::Compose(command) => command.run().map(|()| ExitCode::SUCCESS),
         Command::Cut(arguments) => swept(|_| cut::cut(&arguments)),
+        Command::Bench(arguments) => swept(|stop| bench::bench(&arguments, stop)),
         Command::Demo(arguments) => swept(|stop| demo::demo(&arguments, stop)),
         Command::Up(arguments) => swept(|stop| up::up(&arguments, stop)),
         Command::Ask(request) => up::tell(&request),
@@ -146,6 +149,7 @@ fn run(command: Command) -> Result<ExitCode> {
                 report.percentile(0.5).as_secs_f64() * 1000.0,
                 report.percentile(0.99).as_secs_f64() * 1000.0
             );
+            print!("{}", histogram(&report.latencies));
             Ok(if report.accepted == messages { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Peer(command) => command.run().map(|()| ExitCode::SUCCESS),

@@ -9,6 +9,9 @@ use anyhow::Context;
 use crate::Result;
 use crate::tls;
 
+/// Octets of a read.
+const READ: usize = 64 * 1024;
+
 /// What a session goes over: a connection, or TLS on it.
 trait Stream: Read + Write + Send {}
 impl<T: Read + Write + Send> Stream for T {}
@@ -53,7 +56,7 @@ impl Pop {
     }
 
     fn over(stream: Box<dyn Stream>, socket: TcpStream) -> Result<Pop> {
-        let mut pop = Pop { reader: BufReader::new(stream), socket };
+        let mut pop = Pop { reader: BufReader::with_capacity(READ, stream), socket };
         let greeting = pop.line()?;
         anyhow::ensure!(greeting.starts_with("+OK"), "greeted with {greeting}");
         Ok(pop)
@@ -86,6 +89,14 @@ impl Pop {
         Ok((next()? as usize, next()?))
     }
 
+    /// The octets of each message, in order, as LIST says.
+    pub fn list(&mut self) -> Result<Vec<u64>> {
+        self.ok("LIST")?;
+        let listing = String::from_utf8_lossy(&self.multiline()?).into_owned();
+        let size = |line: &str| line.split(' ').nth(1)?.parse().ok();
+        listing.lines().map(|line| size(line).with_context(|| format!("LIST: {line}"))).collect()
+    }
+
     /// The message `number` (from 1), dot-unstuffed, with CRLF line ends.
     pub fn retr(&mut self, number: usize) -> Result<Vec<u8>> {
         self.ok(&format!("RETR {number}"))?;
@@ -102,14 +113,16 @@ impl Pop {
     fn multiline(&mut self) -> Result<Vec<u8>> {
         let mut text = Vec::new();
         loop {
-            let mut line = Vec::new();
-            self.reader.read_until(b'\n', &mut line)?;
-            anyhow::ensure!(line.ends_with(b"\r\n"), "the connection ended within an answer");
-            if line == b".\r\n" {
+            let start = text.len();
+            let read = self.reader.read_until(b'\n', &mut text)?;
+            anyhow::ensure!(read > 1 && text.ends_with(b"\r\n"), "the connection ended within an answer");
+            if &text[start..] == b".\r\n" {
+                text.truncate(start);
                 return Ok(text);
             }
-            let stuffed = usize::from(line.starts_with(b"."));
-            text.extend_from_slice(&line[stuffed..]);
+            if text[start] == b'.' {
+                text.remove(start);
+            }
         }
     }
 

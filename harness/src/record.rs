@@ -70,6 +70,9 @@ pub struct Record {
     pub dialogues: Vec<DialogueRecord>,
     /// The balance.
     pub books: Books,
+    /// How long messages of a load took to be accepted, from the first try on, sorted.
+    #[serde(default)]
+    pub latencies: Vec<Duration>,
 }
 
 /// A server of the topology.

@@ -10,6 +10,7 @@ use anyhow::Context;
 use crate::Result;
 use crate::record::Run;
 
+pub mod bench;
 mod books;
 mod dialogues;
 pub mod html;

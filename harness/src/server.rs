@@ -110,6 +110,23 @@ pub trait Server: Send + Sync {
     /// Tries all that waits, now.
     fn run_queue(&self) -> Result<()>;
 
+    /// Before the start: from then on what would leave for other servers stays in the queue. Once it runs, `false` lets all of it go.
+    fn hold(&self, _held: bool) -> Result<()> {
+        let system = self.system().name();
+        anyhow::bail!("{}what {system} would send can't be held here", crate::scenario::SKIPPED)
+    }
+
+    /// The queue's listing, as an operator asks for it: what it printed.
+    fn list_queue(&self) -> Result<Ran> {
+        let system = self.system().name();
+        anyhow::bail!("{}the queue of {system} can't be listed here", crate::scenario::SKIPPED)
+    }
+
+    /// The name of the program and its version, of all programs that it is made of.
+    fn version(&self) -> String {
+        self.system().name().to_owned()
+    }
+
     /// All messages that wait, held ones too.
     fn queued(&self) -> Result<Vec<Found>>;
 

@@ -126,13 +126,11 @@ impl Smtp {
 /// The message as it goes over the wire after DATA: leading dots doubled, ended by CRLF.CRLF.
 pub fn stuffed(message: &[u8]) -> Vec<u8> {
     let mut wire = Vec::with_capacity(message.len() + message.len() / 32 + 8);
-    let mut line_start = true;
-    for &octet in message {
-        if line_start && octet == b'.' {
+    for line in message.split_inclusive(|octet| *octet == b'\n') {
+        if line.starts_with(b".") {
             wire.push(b'.');
         }
-        wire.push(octet);
-        line_start = octet == b'\n';
+        wire.extend_from_slice(line);
     }
     if !message.is_empty() && !message.ends_with(b"\r\n") {
         wire.extend_from_slice(b"\r\n");

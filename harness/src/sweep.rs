@@ -39,8 +39,8 @@ pub fn end() {
     PIPE.lock().unwrap_or_else(PoisonError::into_inner).take();
 }
 
-/// Notes something to be cleaned: `process PID`, `mount DIRECTORY`, `loop DEVICE`, `directory PATH`, `label LABEL` (containers, networks,
-/// volumes).
+/// Notes something to be cleaned: `process PID`, `mount DIRECTORY`, `loop DEVICE`, `directory PATH`, `cgroup PATH`, `label LABEL`
+/// (containers, networks, volumes).
 pub fn note(what: &str) {
     tell(&format!("+{}", with_birth(what)));
 }
@@ -86,7 +86,7 @@ pub fn serve(notes: impl BufRead) {
 
 /// Processes first, then containers, mounts, devices, directories: each may hold the next. The last made goes first.
 fn clean(left: &[String]) {
-    for kind in ["process ", "label ", "mount ", "loop ", "directory "] {
+    for kind in ["process ", "label ", "mount ", "loop ", "directory ", "cgroup "] {
         let mut seen = BTreeSet::new();
         for what in left.iter().rev().filter_map(|noted| noted.strip_prefix(kind)).filter(|what| seen.insert(*what)) {
             clean_one(kind.trim(), what);
@@ -112,6 +112,7 @@ fn clean_one(kind: &str, what: &str) {
         "label" => crate::driver::sweep_label(what),
         "mount" => quietly("umount", &["-l", what]),
         "loop" => quietly("losetup", &["-d", what]),
+        "cgroup" => crate::bench::meter::remove(Path::new(what)),
         _ => {
             let _ = std::fs::remove_dir_all(what);
         }

@@ -23,6 +23,10 @@ pub struct Topology {
     /// Settings of every bongsu node, as TOML lines with dotted keys.
     #[serde(default)]
     pub settings: String,
+    /// Whether a setting that nobody sets is as its maker ships it, for a measurement. Else failed mail is tried again within seconds. A client
+    /// is not limited either way.
+    #[serde(default)]
+    pub shipped: bool,
     /// The servers.
     #[serde(rename = "node")]
     pub nodes: Vec<NodePlan>,

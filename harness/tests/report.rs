@@ -17,6 +17,7 @@ fn one_page_that_needs_nothing_else() {
         "Primary killed and the secondaries take over",
         "primary is killed (SIGKILL)",
         "R3.7",
+        "How long it took to be accepted",
     ] {
         assert!(page.contains(text), "{text}");
     }

@@ -99,7 +99,8 @@ fn topology(from: End, to: End) -> Result<Topology> {
         zone.mx.push((10, "b".into()));
     }
     let about = format!("{} sends to {}.", from.name(), to.name());
-    Ok(Topology { name: "cut".into(), about, settings: SETTINGS.into(), nodes, zones: vec![zone], lists: Vec::new() })
+    let (name, settings) = ("cut".into(), SETTINGS.into());
+    Ok(Topology { name, about, settings, shipped: false, nodes, zones: vec![zone], lists: Vec::new() })
 }
 
 /// A gate, a domain and a trip for each cell; B takes mail for all the domains.

@@ -47,6 +47,8 @@ struct Try {
     /// Whether a retry makes sense: the server is away or said 4yz.
     again: bool,
     of_each: Vec<Told>,
+    /// When the last reply to it was read.
+    at: Instant,
 }
 
 impl<'a> Sender<'a> {
@@ -101,7 +103,7 @@ impl<'a> Sender<'a> {
             reply: tried.reply.clone(),
             recipients: recipients.iter().map(|to| (*to).to_owned()).zip(tried.of_each.iter().copied()).collect(),
             doubtful: 0,
-            sent: Some(Sent::of(&message)),
+            sent: load.compare.then(|| Sent::of(&message)),
         };
         let (token, wire) = (load.token(number), stuffed(&message));
         let last = loop {
@@ -131,7 +133,8 @@ impl<'a> Sender<'a> {
         match last.told {
             Told::Accepted => {
                 self.report.accepted += 1;
-                self.report.latencies.push(began.elapsed());
+                self.report.latencies.push(last.at - began);
+                self.turns.ledger.note_took(last.at - began);
             }
             Told::Refused => {
                 self.report.refused += 1;
@@ -147,7 +150,7 @@ impl<'a> Sender<'a> {
 
     /// One try at one server. An empty `of_each` says that the message was never begun there.
     fn attempt(&mut self, to: usize, recipients: &[&str], wire: &[u8]) -> Try {
-        let away = |of_each| Try { told: Told::Nothing, reply: String::new(), again: true, of_each };
+        let away = |of_each| Try { told: Told::Nothing, reply: String::new(), again: true, of_each, at: Instant::now() };
         let mut session = match self.session(to) {
             Ok(session) => session,
             Err(_) => {
@@ -200,6 +203,7 @@ fn transact(smtp: &mut Smtp, from: &str, recipients: &[&str], wire: &[u8], begun
         reply: format!("{} {}", reply.code, reply.text()),
         again: reply.code / 100 == 4,
         of_each,
+        at: Instant::now(),
     };
     let none = || vec![Told::Refused; recipients.len()];
     let mail = smtp.command(&format!("MAIL FROM:<{from}>"))?;
@@ -229,5 +233,6 @@ fn transact(smtp: &mut Smtp, from: &str, recipients: &[&str], wire: &[u8], begun
     if reply.code != 250 {
         return Ok(refusal(&reply, none()));
     }
-    Ok(Try { told: Told::Accepted, reply: format!("{} {}", reply.code, reply.text()), again: false, of_each })
+    let at = Instant::now();
+    Ok(Try { told: Told::Accepted, reply: format!("{} {}", reply.code, reply.text()), again: false, of_each, at })
 }

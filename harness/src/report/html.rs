@@ -7,12 +7,14 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::{books, dialogues, moments, plot, timeline, ways, words};
 use crate::record::{Played, Record, Run, Verdict};
 
-const STYLE: &str = include_str!("html/page.css");
+pub(super) const STYLE: &str = include_str!("html/page.css");
 
 /// Octets that messages and dialogues of all scenarios may take together; each scenario has an equal part, within [`ROOM`].
 const ALL: usize = 7_000_000;
 /// The least and the most that one scenario's messages and dialogues may take, in octets.
 const ROOM: (usize, usize) = (30_000, 2_500_000);
+/// Fewer latencies make no histogram.
+const LATENCIES: usize = 20;
 /// Octets of a failure's text.
 const FAILURE: usize = 48_000;
 
@@ -165,6 +167,10 @@ fn scenario(n: usize, played: &Played, room: usize) -> Markup {
             @if !record.messages.is_empty() || record.books != Default::default() {
                 h3 { "The books" }
                 (books::equation(&record.books))
+            }
+            @if record.latencies.len() >= LATENCIES {
+                h3 { "How long it took to be accepted" }
+                (PreEscaped(plot::histogram("Latencies of accepted messages, from their first try on", &record.latencies, 760.0)))
             }
             @if !record.messages.is_empty() { h3 { "The ways of the messages" } (ways::ways(&record.messages, room * 3 / 5)) }
             @if !record.dialogues.is_empty() { h3 { "SMTP dialogues" } (dialogues::dialogues(&record.dialogues, room * 2 / 5)) }

@@ -63,7 +63,8 @@ pub(super) fn record(stage: &Stage) -> Record {
     let (moments, spans, samples) = stage.journal.kept_so_far();
     let (books, mut messages) = stage.balance().unwrap_or_default();
     ways(stage, &mut messages);
-    Record { nodes: stage.nodes(), moments, spans, samples, messages, dialogues: stage.net.dialogues(), books }
+    let (nodes, dialogues, latencies) = (stage.nodes(), stage.net.dialogues(), stage.ledger.took());
+    Record { nodes, moments, spans, samples, messages, dialogues, books, latencies }
 }
 
 /// Adds each message's way over the nodes, as their events tell it. A message is followed by its Message-ID, which begins with the token.

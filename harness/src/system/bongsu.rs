@@ -28,6 +28,10 @@ pub use container::Contained;
 /// failed attempt is followed by another within a second or two.
 const SCENARIO: &str = "smtp.max_sessions_per_address = 0\nsmtp.connection_rate_per_address = \"0/60s\"\n\
     pop3.max_sessions_per_address = 0\npop3.connection_rate_per_address = \"0/60s\"\nqueue.retry = [\"1s\", \"2s\"]\nrelay.connect_timeout = \"3s\"\n";
+/// What it needs beside the shipped settings where every client comes from one machine.
+const SHIPPED: &str = "exempt_networks = [\"127.0.0.0/8\"]\n";
+/// The line that keeps mail for others in the queue.
+const HELD: &str = "relay.enabled = false\n";
 /// The services that can be killed one by one.
 const SERVICES: &[&str] = &["smtp-in", "submission", "deliver", "relay-out", "pop3", "auth"];
 /// The file that sets the queue clock.
@@ -52,10 +56,11 @@ impl Process {
         sweep::note(&format!("directory {}", dir.path().display()));
         let place_lines =
             format!("relay.nameservers = [\"{}\"]\nrelay.port = {}\nrelay.allow_loopback = true\n", place.nameserver, port::MX);
+        let base = if topology.shipped { SHIPPED } else { SCENARIO };
         let node = Plan {
             address: place.address,
             dir: Some(dir.path().to_owned()),
-            ..planned(topology, plan, port::MX, &[SCENARIO, &place_lines])?
+            ..planned(topology, plan, port::MX, &[base, &place_lines])?
         };
         let (volumes, disk) = volumes(plan, dir.path())?;
         set_first_clock(plan, &dir.path().join("etc"))?;
@@ -265,6 +270,22 @@ impl Server for Process {
 
     fn run_queue(&self) -> Result<()> {
         self.command(&["queue", "run"], b"")?.ok().map(|_| ())
+    }
+
+    fn hold(&self, held: bool) -> Result<()> {
+        let text = std::fs::read_to_string(self.node().config())?;
+        let text = if held { format!("{HELD}{text}") } else { text.replacen(HELD, "", 1) };
+        self.configure("bongsu.toml", &text)?;
+        if self.runs() { self.reload() } else { Ok(()) }
+    }
+
+    fn list_queue(&self) -> Result<Ran> {
+        self.command(&["mailq"], b"")?.ok()
+    }
+
+    fn version(&self) -> String {
+        let said = self.command(&["--version"], b"").map(|ran| ran.text.trim().to_owned());
+        said.unwrap_or_else(|_| "bongsu".to_owned())
     }
 
     fn queued(&self) -> Result<Vec<Found>> {

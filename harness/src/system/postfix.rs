@@ -100,11 +100,11 @@ impl Process {
             _disk: disk,
             dir,
         };
-        process.lay_out(place, &settings)?;
+        process.lay_out(place, &settings, topology.shipped)?;
         Ok(process)
     }
 
-    fn lay_out(&self, place: &Place, settings: &[(String, String)]) -> Result<()> {
+    fn lay_out(&self, place: &Place, settings: &[(String, String)], shipped: bool) -> Result<()> {
         for below in ["etc", "lib", "dovecot", "data/queue", "data/mail"] {
             std::fs::create_dir_all(self.below(below))?;
         }
@@ -114,8 +114,8 @@ impl Process {
         std::fs::write(self.below("maillog"), "")?;
         std::os::unix::fs::chown(self.below("maillog"), Some(owner), None)?;
         std::os::unix::fs::chown(self.below("data/mail"), Some(MAIL_OWNER), Some(MAIL_OWNER))?;
-        let own =
-            config::Own { dir: self.dir.path(), host: &self.host, address: self.address, nameserver: place.nameserver.ip() };
+        let (host, address, nameserver) = (self.host.as_str(), self.address, place.nameserver.ip());
+        let own = config::Own { dir: self.dir.path(), host, address, nameserver, shipped };
         let domain = if self.plan.domain.is_empty() { &self.host } else { &self.plan.domain };
         for (file, text) in [
             ("main.cf", config::main_cf(&own, settings)),

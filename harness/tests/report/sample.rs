@@ -212,6 +212,7 @@ fn failover(count: usize) -> Played {
             spans: vec![Span { node: "primary".into(), from: ms(KILLED), until: Some(ms(BACK)), state: "down".into() }],
             samples,
             books: Books { accepted: count - doubt, delivered: count - doubt, in_doubt: doubt, in_doubt_found: found, ..Books::default() },
+            latencies: (1..200).map(|n| ms(2 + n * n / 90)).collect(),
             messages,
             dialogues,
         },
@@ -314,6 +315,7 @@ fn full_disk() -> Played {
         verdict: Verdict::Failed(log),
         took: ms(9_100),
         record: Record {
+            latencies: Vec::new(),
             nodes: vec![node(0, "gateway", "takes mail from outside"), node(1, "relay", "between the two"), node(2, "mailboxes", "keeps 12 accounts, 16 MiB of disk"), node(3, "archive", "gets a copy by rule")],
             moments,
             spans: vec![

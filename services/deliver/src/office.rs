@@ -39,7 +39,7 @@ impl Rules {
             postmaster: address("postmaster", &default_domain)?,
             zone: zone.clone(),
         };
-        let schedule = Schedule::new(&queue.retry, queue.return_after, queue.warn_after);
+        let schedule = lib_spool::schedule_of(queue);
         Ok(Rules { host, default_domain, zone, schedule, reporting, size_limit: settings.smtp.local_size_limit.0 })
     }
 }

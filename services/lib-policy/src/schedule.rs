@@ -13,12 +13,23 @@ const BELIEVED_INTERVALS: u32 = 4;
 /// And at least up to this, so that a restart or a short outage is not taken for a jump.
 const BELIEVED_AT_LEAST: Duration = Duration::from_secs(15 * 60);
 
+const HALF_AN_HOUR: Duration = Duration::from_secs(1800);
+
 /// The times of `[queue]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
-    retry: Vec<Duration>,
-    return_after: Duration,
-    warn_after: Duration,
+    /// The waits after the first, second … failed attempt. Empty means half an hour.
+    pub retry: Vec<Duration>,
+    /// Once they are used up, each wait is so many times the one before.
+    pub growth: u32,
+    /// As far as that leads.
+    pub most: Duration,
+    /// After this time a failed attempt is the last.
+    pub return_after: Duration,
+    /// The same for notifications.
+    pub return_bounce_after: Duration,
+    /// After this time the sender is told that the message waits.
+    pub warn_after: Duration,
 }
 
 /// A failed attempt, temporary for at least one recipient.
@@ -49,30 +60,32 @@ pub enum AfterFailure {
 }
 
 impl Schedule {
-    /// `retry` are the waits after the first, second … failed attempt; the last stands for all further ones. An empty list means
-    /// half an hour.
-    pub fn new(retry: &[Duration], return_after: Duration, warn_after: Duration) -> Schedule {
-        let retry = if retry.is_empty() { vec![Duration::from_secs(1800)] } else { retry.to_vec() };
-        Schedule { retry, return_after, warn_after }
-    }
-
     /// The deadline of a message that arrives now.
     pub fn deadline(&self, arrived: Timestamp) -> Timestamp {
         arrived.plus(self.return_after)
     }
 
+    /// The deadline of a notification that is made now.
+    pub fn bounce_deadline(&self, made: Timestamp) -> Timestamp {
+        made.plus(self.return_bounce_after)
+    }
+
     /// How long to wait after `attempts` failed attempts; nothing before the first.
     pub fn next(&self, attempts: u32) -> Duration {
-        let index = attempts.saturating_sub(1) as usize;
-        match self.retry.get(index).or(self.retry.last()) {
-            Some(wait) if attempts > 0 => *wait,
-            _ => Duration::ZERO,
+        let Some(index) = attempts.checked_sub(1) else { return Duration::ZERO };
+        let last = self.retry.last().copied().unwrap_or(HALF_AN_HOUR);
+        if let Some(wait) = self.retry.get(index as usize) {
+            return *wait;
         }
+        let beyond = index - (self.retry.len().max(1) as u32 - 1);
+        let grown = last.saturating_mul(self.growth.saturating_pow(beyond));
+        grown.min(self.most.max(last))
     }
 
     /// The longest wait: an mtime further ahead than this is a clock's mistake.
     pub fn longest(&self) -> Duration {
-        self.retry.iter().copied().max().unwrap_or(Duration::ZERO)
+        let listed = self.retry.iter().copied().max().unwrap_or(HALF_AN_HOUR);
+        if self.growth > 1 { listed.max(self.most) } else { listed }
     }
 
     /// What follows from a failed attempt for a message with this envelope.
@@ -102,8 +115,19 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
     const DAY: Duration = Duration::from_secs(86_400);
 
+    fn schedule(retry: &[Duration], growth: u32) -> Schedule {
+        Schedule {
+            retry: retry.to_vec(),
+            growth,
+            most: 4 * HOUR,
+            return_after: 5 * DAY,
+            return_bounce_after: 2 * DAY,
+            warn_after: 4 * HOUR,
+        }
+    }
+
     fn office() -> Schedule {
-        Schedule::new(&[5 * MINUTE, 15 * MINUTE, 30 * MINUTE], 5 * DAY, 4 * HOUR)
+        schedule(&[5 * MINUTE, 15 * MINUTE, 30 * MINUTE], 1)
     }
 
     fn at(after: Duration) -> Timestamp {
@@ -133,9 +157,19 @@ mod tests {
     fn the_waits_of_both_profiles() {
         let office = office();
         assert_eq!([0, 1, 2, 3, 4, 999].map(|n| office.next(n).as_secs() / 60), [0, 5, 15, 30, 30, 30]);
-        let classic = Schedule::new(&[30 * MINUTE], 5 * DAY, 4 * HOUR);
+        let classic = schedule(&[30 * MINUTE], 1);
         assert_eq!([0, 1, 2, 240].map(|n| classic.next(n).as_secs() / 60), [0, 30, 30, 30]);
-        assert_eq!(Schedule::new(&[], DAY, HOUR).next(1), 30 * MINUTE);
+        assert_eq!([schedule(&[], 1).next(1), schedule(&[], 2).next(2)], [30 * MINUTE, HOUR]);
+        assert_eq!((office.longest(), office.bounce_deadline(at(HOUR))), (30 * MINUTE, at(2 * DAY + HOUR)));
+    }
+
+    #[test]
+    fn an_exponential_schedule() {
+        let doubling = schedule(&[5 * MINUTE, 10 * MINUTE], 2);
+        let minutes = [1, 2, 3, 4, 5, 6, 7, 8, u32::MAX].map(|attempts| doubling.next(attempts).as_secs() / 60);
+        assert_eq!(minutes, [5, 10, 20, 40, 80, 160, 240, 240, 240]);
+        assert_eq!(doubling.longest(), 4 * HOUR);
+        assert_eq!(schedule(&[6 * HOUR], 3).next(9), 6 * HOUR, "never shorter than what is listed");
     }
 
     #[test]

@@ -39,6 +39,21 @@ impl Settings {
         if smart_host.user.is_some() != smart_host.password_file.is_some() {
             refuse(reader, "relay.smart_host.user", "and password_file belong together: give both or none");
         }
+        for (index, route) in self.relay.routes.iter().enumerate() {
+            let at = format!("relay.routes[{index}]");
+            if route.domains.is_empty() {
+                refuse(reader, &at, "names no domains; it needs a list, such as domains = [\"example.com\"]");
+            }
+            if route.user.is_some() != route.password_file.is_some() {
+                refuse(reader, &at, "has user or password_file; they belong together: give both or none");
+            }
+            if route.user.is_some() && route.host.is_none() {
+                refuse(reader, &at, "has a user but no host: a password goes to one named server only");
+            }
+            if route.port.is_some() && route.host.is_none() {
+                refuse(reader, &at, "has a port but no host; the servers of a domain are reached by relay.port");
+            }
+        }
         if self.queue.warn_after >= self.queue.return_after {
             refuse(reader, "queue.warn_after", "is not before queue.return_after: nobody would be warned");
         }

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub struct Secrets {
     /// The password for `relay.smart_host`, without line end.
     pub smart_host_password: Option<String>,
+    /// The passwords of `relay.routes`, in their order.
+    pub route_passwords: Vec<Option<String>>,
     /// The certificates of `tls.certificates`, in their order; or the one made at the first start.
     pub certificates: Vec<CertificateText>,
     /// The certificate of `pair`.
@@ -46,6 +48,7 @@ mod tests {
     fn nothing_secret_is_shown() {
         let secrets = Secrets {
             smart_host_password: Some("hunter2".into()),
+            route_passwords: vec![Some("hunter2".into())],
             certificates: vec![CertificateText { names: vec!["a.example".into()], chain: "CHAIN".into(), key: "KEY".into() }],
             pair: Some(CertificateText { names: vec![], chain: "CHAIN".into(), key: "KEY".into() }),
         };

@@ -282,7 +282,7 @@ fn what_only_a_restart_puts_into_force() {
     for (more, expected) in [
         ("", &[][..]),
         ("[smtp]\nhop_limit = 30\n", &[]),
-        ("[relay]\nconcurrency = 3\nport = 26\n", &["relay.concurrency"]),
+        ("[relay]\nnameservers = ['192.0.2.53:53']\nport = 26\n", &["relay.nameservers"]),
         ("profile = 'classic'\n[users]\nqueue = 5\n", &["users.queue"]),
         ("[[listen]]\nname = 'a'\nport = 1\nrole = 'mx'\n", &[]),
     ] {

@@ -57,7 +57,7 @@ pub use listing::{Listing, Listings};
 pub use notify::{ReportingMta, Told};
 pub use place::{Place, Queue};
 pub use scan::{Due, Shard};
-pub use settle::{Settled, Settling};
+pub use settle::{Settled, Settling, schedule_of};
 pub use space::Space;
 pub use spool::{Limits, Options, Spool};
 pub use sweep::Swept;

@@ -7,6 +7,18 @@ use lib_policy::{AfterFailure, Failure, Schedule};
 use crate::notify::{ReportingMta, Teller, Told};
 use crate::{Claim, Ended, Error, Outcome, Queue, Spool, What};
 
+/// The schedule that the settings describe.
+pub fn schedule_of(queue: &lib_settings::Queue) -> Schedule {
+    Schedule {
+        retry: queue.retry.clone(),
+        growth: queue.retry_growth,
+        most: queue.retry_most,
+        return_after: queue.return_after,
+        return_bounce_after: queue.return_bounce_after,
+        warn_after: queue.warn_after,
+    }
+}
+
 /// What is needed to settle an attempt.
 pub struct Settling<'a> {
     /// The spool.
@@ -159,7 +171,7 @@ impl Settling<'_> {
             reporting: self.reporting,
             queue_of: self.queue_of,
             now: self.now,
-            deadline: self.schedule.deadline(self.now),
+            deadline: self.schedule.bounce_deadline(self.now),
         }
     }
 }

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::settle::schedule_of;
 use lib_host::{Clock, Disk};
 use lib_mail::{QueueId, Timestamp};
-use lib_policy::Schedule;
 use lib_settings::Settings;
 
 use crate::error::Doing;
@@ -47,7 +47,7 @@ impl Limits {
     /// What the settings say.
     pub fn of(settings: &Settings) -> Limits {
         let queue = &settings.queue;
-        let longest = Schedule::new(&queue.retry, queue.return_after, queue.warn_after).longest();
+        let longest = schedule_of(queue).longest();
         Limits {
             size: settings.largest_message(),
             reserve_percent: settings.spool.reserve_percent,

@@ -3,15 +3,17 @@
 use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
-use lib_mail::{Class, Enhanced, QueueId, Status, Timestamp};
+use lib_mail::{By, Class, Enhanced, QueueId, Status, Timestamp};
 use lib_record::{Outcome as Fared, What as Happened};
 use lib_spool::{Claim, Ended, Error, Outcome, Queue, Settled, Settling, What};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::{JoinSet, spawn_blocking};
 
+use crate::destinations::{Ticket, Went};
 use crate::dial::Manner;
-use crate::hop::{NextHop, groups};
+use crate::hop::{Group, NextHop, Servers, groups};
 use crate::message::Message;
 use crate::shared::Shared;
 use crate::targets::targets;
@@ -20,6 +22,8 @@ use crate::walk::{Fate, all, walk};
 
 /// Destinations of one message that are served at one time.
 const DESTINATIONS_AT_ONCE: usize = 8;
+/// How long a message with several destinations waits for a place at one: it keeps its claim meanwhile.
+const CROWD_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How a message fares for the scheduler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +34,8 @@ pub(crate) enum Next {
     Due(Timestamp),
     /// Something is wrong with the disk or the message: leave it alone for a while.
     Trouble,
+    /// It is remembered with its destination, and comes back when there is room.
+    Parked,
 }
 
 /// Attempts a message.
@@ -65,7 +71,19 @@ async fn run(shared: &Arc<Shared>, terms: &Arc<Terms>, id: QueueId) -> Result<Ne
         tell_events(shared, &message, &fates);
         (fates, Vec::new())
     } else {
-        deliver_all(shared, terms, &claim, &message, &pending).await
+        let groups = groups(&message.envelope.recipients, &pending, terms);
+        match only(groups) {
+            Ok((hop, indexes)) => match deliver_to_one(shared, terms, &message, &hop, indexes).await {
+                Some(settled) => settled,
+                None => {
+                    // Whoever has the id must find the message free.
+                    drop((message, claim));
+                    shared.destinations.park(&hop.key(), terms.bounds(&hop), id);
+                    return Ok(Next::Parked);
+                }
+            },
+            Err(groups) => deliver_all(shared, terms, &claim, &message, groups).await,
+        }
     };
     drop(message);
     settle(shared, terms, claim, last, previous).await
@@ -78,17 +96,18 @@ async fn deliver_all(
     terms: &Arc<Terms>,
     claim: &Arc<Claim>,
     message: &Arc<Message>,
-    pending: &[usize],
+    groups: Vec<Group>,
 ) -> (Vec<Fate>, Vec<OwnedSemaphorePermit>) {
-    let mut waiting = groups(&message.envelope.recipients, pending, terms).into_iter();
+    let mut unanswered: HashSet<usize> = groups.iter().flat_map(|(_, indexes)| indexes).copied().collect();
+    let mut waiting = groups.into_iter();
     let mut running = JoinSet::new();
-    let mut unanswered: HashSet<usize> = pending.iter().copied().collect();
     let (mut last, mut unrecorded) = (Vec::new(), Vec::new());
     loop {
         while running.len() < DESTINATIONS_AT_ONCE
             && let Some((hop, indexes)) = waiting.next()
         {
-            running.spawn(deliver(shared.clone(), terms.clone(), message.clone(), hop, indexes));
+            let ticket = shared.destinations.admit_one_of_several(&hop.key(), terms.bounds(&hop), claim.id());
+            running.spawn(deliver(shared.clone(), terms.clone(), message.clone(), hop, indexes, ticket, Some(CROWD_PATIENCE)));
         }
         let Some(ended) = running.join_next().await else { break };
         let (fates, permit) = ended.unwrap_or_default();
@@ -144,6 +163,45 @@ fn open(spool: &lib_spool::Spool, terms: &Terms, id: QueueId) -> Result<Option<O
     Ok(Some(Opened { claim, message, previous: recipients.last_at() }))
 }
 
+/// The one destination of a message that has no other.
+fn only(mut groups: Vec<Group>) -> Result<Group, Vec<Group>> {
+    match groups.pop() {
+        Some(last) if groups.is_empty() => Ok(last),
+        last => {
+            groups.extend(last);
+            Err(groups)
+        }
+    }
+}
+
+/// What became of recipients, and the permit to be kept until it is recorded.
+type Settlement = (Vec<Fate>, Vec<OwnedSemaphorePermit>);
+
+/// Serves the one destination of a message; `None` where the message is to wait there without its claim.
+async fn deliver_to_one(
+    shared: &Arc<Shared>,
+    terms: &Arc<Terms>,
+    message: &Arc<Message>,
+    hop: &NextHop,
+    indexes: Vec<usize>,
+) -> Option<Settlement> {
+    let (key, bounds, all) = (hop.key(), terms.bounds(hop), &shared.destinations);
+    let (fates, permit) = match all.admit(&key, bounds, message.id) {
+        Some(ticket) => {
+            let settled = deliver(shared.clone(), terms.clone(), message.clone(), hop.clone(), indexes, ticket, None).await;
+            // A server that took mail a moment ago and now says 421 has enough of us: its mail waits for a place, not for an interval.
+            if how_it_went(&settled.0) == Went::Busy && all.is_alive(&key) && all.can_park(&key) {
+                return None;
+            }
+            settled
+        }
+        None if all.can_park(&key) => return None,
+        None => (self::all(&indexes, &crowded(&key, shared.clock.now())), None),
+    };
+    tell_events(shared, message, &fates);
+    Some((fates, permit.into_iter().collect()))
+}
+
 /// Sends to the recipients of one destination; each gets a fate. With them comes a permit to be kept until they are recorded: the
 /// connection is let go only when one is to be had, so what a crash may repeat is bounded (docs/spool.md).
 async fn deliver(
@@ -152,6 +210,8 @@ async fn deliver(
     message: Arc<Message>,
     hop: NextHop,
     indexes: Vec<usize>,
+    ticket: Ticket,
+    patience: Option<Duration>,
 ) -> (Vec<Fate>, Option<OwnedSemaphorePermit>) {
     let found = targets(&shared.dns, &terms, &hop, shared.clock.now()).await;
     let targets = match found {
@@ -162,17 +222,48 @@ async fn deliver(
             return (fates, None);
         }
     };
-    let room = shared.limits.enter(&hop.key(), terms.relay.per_destination).await;
-    let fates = walk(&shared.dialer, &Manner::of(&hop, &terms), &targets, &message, &indexes).await;
+    let place = match patience {
+        Some(patience) => ticket.place_within(patience).await,
+        None => Some(ticket.place().await),
+    };
+    let Some(mut place) = place else { return (all(&indexes, &crowded(&hop.key(), shared.clock.now())), None) };
+    let manner = Manner::of(&hop, &terms);
+    let fates = place.visit(walk(&shared.dialer, &manner, &targets, &message, &indexes)).await;
     tell_peer(&shared, &hop, &fates);
-    let unrecorded = shared.limits.unrecorded().await;
-    drop(room);
+    let unrecorded = shared.unrecorded().await;
+    place.went(how_it_went(&fates));
+    drop(place);
     (fates, unrecorded)
+}
+
+/// What the fates of one visit say of the destination.
+fn how_it_went(fates: &[Fate]) -> Went {
+    let all: Vec<Went> = fates.iter().map(|fate| went(&fate.status)).collect();
+    let answered = all.iter().find(|went| **went == Went::Answered);
+    *answered.or(all.first()).unwrap_or(&Went::Unclear)
+}
+
+/// What one status says of the server that it is about.
+fn went(status: &Status) -> Went {
+    let Enhanced { subject, detail, .. } = status.enhanced;
+    match (status.code, subject, detail) {
+        // Our own words: no connection, none any more, a server that took hours.
+        (421, 4, 1 | 2) | (451, 4, 7) => Went::Silent,
+        (421, ..) => Went::Busy,
+        _ if status.by == By::Local => Went::Unclear,
+        _ => Went::Answered,
+    }
+}
+
+/// More mail waits for this destination than can be tried meanwhile.
+fn crowded(destination: &str, now: Timestamp) -> Status {
+    let text = format!("Much other mail waits for {destination}; this waits for its turn");
+    Status::local(451, Enhanced::new(4, 4, 5), text, now)
 }
 
 /// Whoever takes care of a peer is told that mail waits for it.
 fn tell_peer(shared: &Shared, hop: &NextHop, fates: &[Fate]) {
-    if let NextHop::Peer { name, .. } = hop
+    if let Servers::Peer { name, .. } = &hop.servers
         && fates.iter().any(|fate| fate.status.class() == Class::Temporary)
     {
         shared.board.waits(name);
@@ -291,8 +382,8 @@ fn tell_attempt(shared: &Shared, id: QueueId, about: &About, index: usize, statu
         Class::Permanent => Fared::Failed,
     };
     let relay = match &status.by {
-        lib_mail::By::Remote(host) => host.clone(),
-        lib_mail::By::Local => String::new(),
+        By::Remote(host) => host.clone(),
+        By::Local => String::new(),
     };
     let to = about.to.get(index).cloned().unwrap_or_default();
     let delay = shared.clock.now().since(about.arrived);

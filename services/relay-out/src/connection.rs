@@ -21,8 +21,6 @@ use tokio_rustls::TlsConnector;
 use crate::content::PIECE;
 use crate::message::Source;
 
-/// How long a peer may take to accept one piece of a message (RFC 5321 §4.5.3.2.5).
-const BLOCK_TIMEOUT: Duration = Duration::from_secs(180);
 /// How long a peer's last words are awaited after it stopped reading.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How long to wait for the reply to QUIT.
@@ -32,6 +30,8 @@ const QUIT_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Patience {
     pub(crate) reply: Duration,
+    /// For a piece of what we send to be taken.
+    pub(crate) block: Duration,
     pub(crate) final_dot: Duration,
 }
 
@@ -181,7 +181,7 @@ impl Connection {
             stream.write_all(octets).await?;
             stream.flush().await
         };
-        match timeout(BLOCK_TIMEOUT, write).await {
+        match timeout(self.patience.block, write).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => self.last_words("Connection lost").await,
             Err(_) => self.lost("Connection timed out"),
@@ -258,7 +258,7 @@ impl Connection {
             let mut heard = [0; 1024];
             let mut buffer = ReadBuf::new(&mut heard);
             let step = poll_fn(|cx| poll_duplex(cx, stream.as_mut(), octets, &mut at, &mut buffer));
-            match timeout(BLOCK_TIMEOUT, step).await {
+            match timeout(self.patience.block, step).await {
                 Ok(Ok(false)) => {}
                 Ok(Ok(true)) if buffer.filled().is_empty() => self.lost("Connection lost"),
                 Ok(Ok(true)) => self.client.handle(Input::Octets(buffer.filled()), self.clock.now()),

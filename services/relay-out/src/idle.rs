@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use lib_mail::Status;
+use lib_mail::{Status, Timestamp};
 
 use crate::connection::Connection;
 use crate::targets::Target;
@@ -20,6 +20,8 @@ pub(crate) const MESSAGES_EACH: u32 = 100;
 /// How long a server that could not be reached is left alone. Short: it only keeps a burst of messages from waiting for the same
 /// time-out one after another.
 const UNREACHABLE: Duration = Duration::from_secs(5);
+/// The same by the queue clock: where that runs fast, a retry must not fall into what is left of the last attempt's.
+const UNREACHABLE_BY_QUEUE_CLOCK: Duration = Duration::from_secs(60);
 /// Servers remembered so; beyond them all are forgotten, which costs time-outs only.
 const MOST_UNREACHABLE: usize = 1000;
 
@@ -85,10 +87,10 @@ impl Idle {
     }
 
     /// Why a server need not be tried just now.
-    pub(crate) fn why_unreachable(&self, address: &SocketAddr) -> Option<Status> {
+    pub(crate) fn why_unreachable(&self, address: &SocketAddr, now: Timestamp) -> Option<Status> {
         let mut kept = self.lock();
         let (status, since) = kept.unreachable.get(address)?;
-        if since.elapsed() < UNREACHABLE {
+        if since.elapsed() < UNREACHABLE && now.since(status.at) < UNREACHABLE_BY_QUEUE_CLOCK {
             return Some(status.clone());
         }
         kept.unreachable.remove(address);

@@ -13,11 +13,13 @@ use lib_net::recorder::Recorder;
 use lib_net::runtime;
 use lib_net::wake::{Consumer, Receiver, Waker};
 use lib_spool::{Options, Spool};
+use tokio::sync::Semaphore;
 
+use crate::destinations::{Destinations, Resumed};
 use crate::dial::Dialer;
 use crate::pair::{Board, attend};
 use crate::scheduler::Scheduler;
-use crate::shared::{Limits, LocalMap, Shared};
+use crate::shared::{LocalMap, Shared, UNRECORDED};
 use crate::terms::Terms;
 
 /// How long one try at one name server may take.
@@ -43,10 +45,11 @@ fn begin(mut role: Role) -> Result<(), String> {
     let runtime = runtime::build("relay-out", threads).map_err(|error| error.to_string())?;
     runtime.block_on(async {
         let wakes = Receiver::new(wakes).map_err(|error| error.to_string())?;
-        let shared = Arc::new(open(&role, recorder.clone())?);
+        let (shared, resumed) = open(&role, recorder.clone())?;
         role.line.reporter().ready();
+        let shared = Arc::new(shared);
         tokio::spawn(attend(shared.clone()));
-        Scheduler::new(shared).run(wakes, &mut role.line).await;
+        Scheduler::new(shared, resumed).run(wakes, &mut role.line).await;
         Ok::<_, String>(())
     })?;
     // What is still in work is cut: its claims end with the process, and it is attempted again.
@@ -55,7 +58,7 @@ fn begin(mut role: Role) -> Result<(), String> {
     Ok(())
 }
 
-fn open(role: &Role, recorder: Recorder) -> Result<Shared, String> {
+fn open(role: &Role, recorder: Recorder) -> Result<(Shared, Resumed), String> {
     let settings = &role.settings;
     let base = role.config.as_deref().unwrap_or(&role.data);
     let clock = Clock::open(role.clock_file().as_deref()).map_err(|error| error.to_string())?;
@@ -64,7 +67,8 @@ fn open(role: &Role, recorder: Recorder) -> Result<Shared, String> {
         Spool::open(&role.data.join("spool"), Options::of(settings, clock.clone())).map_err(|error| error.to_string())?;
     let dns = Dns::new(&settings.relay.nameservers, DNS_TIMEOUT)
         .map_err(|error| format!("{error}; name the servers in relay.nameservers"))?;
-    Ok(Shared {
+    let (destinations, resumed) = Destinations::new(terms.relay.concurrency);
+    let shared = Shared {
         spool,
         recorder,
         waker: Waker::new(&role.data.join("run")),
@@ -72,8 +76,10 @@ fn open(role: &Role, recorder: Recorder) -> Result<Shared, String> {
         dialer: Dialer::new(clock.clone()),
         local: LocalMap::new(base),
         board: Board::new(Lists::open(&role.data.join("state"))),
-        limits: Limits::new(terms.relay.concurrency),
+        destinations,
+        unrecorded: Arc::new(Semaphore::new(UNRECORDED)),
         terms: ArcSwap::from_pointee(terms),
         clock,
-    })
+    };
+    Ok((shared, resumed))
 }

@@ -13,6 +13,7 @@ use tokio::task::{Id, JoinHandle, JoinSet, spawn_blocking};
 use tokio::time::{interval, sleep, timeout};
 
 use crate::attempt::{Next, attempt};
+use crate::destinations::Resumed;
 use crate::shared::Shared;
 use crate::terms::Terms;
 
@@ -84,10 +85,11 @@ pub(crate) struct Scheduler {
     next_scan: Instant,
     swept: Instant,
     count: usize,
+    resumed: Resumed,
 }
 
 impl Scheduler {
-    pub(crate) fn new(shared: Arc<Shared>) -> Scheduler {
+    pub(crate) fn new(shared: Arc<Shared>, resumed: Resumed) -> Scheduler {
         let most = shared.terms.load().relay.concurrency as usize * MESSAGES_PER_CONNECTION;
         Scheduler {
             shared,
@@ -101,6 +103,7 @@ impl Scheduler {
             next_scan: Instant::now(),
             swept: Instant::now(),
             count: 0,
+            resumed,
         }
     }
 
@@ -127,6 +130,8 @@ impl Scheduler {
                     Err(_) => sleep(BREATH).await,
                 },
                 Some(ended) = self.running.join_next_with_id() => self.ended(ended),
+                // Before what is new: they have waited.
+                Some(ids) = self.resumed.recv() => ids.into_iter().rev().for_each(|id| self.waiting.push_front(id)),
                 scanned = finished(&mut self.scan) => self.scanned(scanned),
                 () = sleep(self.next_scan.saturating_duration_since(Instant::now())), if self.scan.is_none() => {}
                 _ = tick.tick() => {
@@ -191,6 +196,7 @@ impl Scheduler {
 
     fn wish(&mut self, wish: Wish) {
         self.shared.dialer.idle.forget_unreachable();
+        self.shared.destinations.forgive();
         if !self.wishes.contains(&wish) && self.wishes.len() < WAKES {
             self.wishes.push_back(wish);
         }
@@ -232,7 +238,10 @@ impl Scheduler {
             Err(error) => (error.id(), Next::Trouble),
         };
         if let Some(id) = self.in_work.remove(&task) {
-            self.known.remove(&id);
+            self.shared.destinations.attempted(id);
+            if next != Next::Parked {
+                self.known.remove(&id);
+            }
         }
         if let Next::Due(due) = next {
             self.scan_by(Instant::now() + self.shared.clock.real_until(due).max(BREATH));
@@ -257,7 +266,8 @@ impl Scheduler {
     fn reload(&mut self, terms: Terms) {
         self.most = terms.relay.concurrency as usize * MESSAGES_PER_CONNECTION;
         self.shared.terms.store(Arc::new(terms));
-        self.shared.limits.forget_destinations();
+        self.shared.destinations.forgive();
+        self.shared.destinations.set_most(self.shared.terms.load().relay.concurrency);
         self.shared.board.reload();
         self.part_with(true);
         self.next_scan = Instant::now();

@@ -1,6 +1,5 @@
 //! What all attempts share.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,14 +14,13 @@ use lib_record::{Event, RoleName, What};
 use lib_spool::{Queue, Spool};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::destinations::Destinations;
 use crate::dial::Dialer;
 use crate::pair::Board;
 use crate::terms::Terms;
 
-/// Destinations whose limits are kept before those at rest are forgotten.
-const DESTINATIONS: usize = 1000;
 /// Answers of peers that are not recorded yet, in all: docs/spool.md names this number.
-const UNRECORDED: usize = 32;
+pub(crate) const UNRECORDED: usize = 32;
 
 pub(crate) struct Shared {
     pub(crate) spool: Spool,
@@ -33,7 +31,8 @@ pub(crate) struct Shared {
     pub(crate) dialer: Dialer,
     pub(crate) terms: ArcSwap<Terms>,
     pub(crate) local: LocalMap,
-    pub(crate) limits: Limits,
+    pub(crate) destinations: Destinations,
+    pub(crate) unrecorded: Arc<Semaphore>,
     pub(crate) board: Board,
 }
 
@@ -44,6 +43,11 @@ impl Shared {
 
     pub(crate) fn warn(&self, id: Option<QueueId>, subject: &str, text: impl Into<String>) {
         self.record(id, What::Warning { subject: subject.into(), text: text.into() });
+    }
+
+    /// Waits until fewer than the allowed number of answers are unrecorded; the permit is kept until the new one is recorded.
+    pub(crate) async fn unrecorded(&self) -> Option<OwnedSemaphorePermit> {
+        self.unrecorded.clone().acquire_owned().await.ok()
     }
 
     /// Wakes the consumer of a new message.
@@ -109,45 +113,6 @@ fn lines_text(lines: &[LineProblem]) -> String {
     lines.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// Connections at one time: in all, and to one destination.
-pub(crate) struct Limits {
-    total: Arc<Semaphore>,
-    each: Mutex<HashMap<String, Arc<Semaphore>>>,
-    unrecorded: Arc<Semaphore>,
-}
-
-impl Limits {
-    pub(crate) fn new(total: u32) -> Limits {
-        let unrecorded = Arc::new(Semaphore::new(UNRECORDED));
-        Limits { total: Arc::new(Semaphore::new(total as usize)), each: Mutex::default(), unrecorded }
-    }
-
-    /// Waits until fewer than the allowed number of answers are unrecorded; the permit is kept until the new one is recorded.
-    pub(crate) async fn unrecorded(&self) -> Option<OwnedSemaphorePermit> {
-        self.unrecorded.clone().acquire_owned().await.ok()
-    }
-
-    /// Waits for room. The destination's comes first, so that one slow destination holds none of the others' room.
-    pub(crate) async fn enter(&self, destination: &str, each: u32) -> Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)> {
-        let own = self.destination(destination, each).acquire_owned().await.ok()?;
-        let total = self.total.clone().acquire_owned().await.ok()?;
-        Some((own, total))
-    }
-
-    fn destination(&self, destination: &str, each: u32) -> Arc<Semaphore> {
-        let mut all = self.each.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() >= DESTINATIONS {
-            all.retain(|_, semaphore| Arc::strong_count(semaphore) > 1);
-        }
-        all.entry(destination.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(each as usize))).clone()
-    }
-
-    /// New limits for one destination count from the next attempt on.
-    pub(crate) fn forget_destinations(&self) {
-        self.each.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use lib_settings::{Profile, Secrets, Settings};
@@ -169,19 +134,5 @@ mod tests {
         let (is_local, problem) = local("a@example.org");
         assert!(is_local && problem.unwrap().1.starts_with("1: "), "the last good map stays");
         assert_eq!(local("a@example.org").1, None, "told once");
-    }
-
-    #[tokio::test]
-    async fn a_slow_destination_holds_no_room_of_others() {
-        let limits = Arc::new(Limits::new(2));
-        let held = limits.enter("slow", 1).await.unwrap();
-        let waiting = tokio::spawn({
-            let limits = limits.clone();
-            async move { limits.enter("slow", 1).await.is_some() }
-        });
-        tokio::task::yield_now().await;
-        assert!(limits.enter("quick", 1).await.is_some());
-        drop(held);
-        assert!(waiting.await.unwrap());
     }
 }

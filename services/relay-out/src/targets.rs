@@ -2,18 +2,19 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
+use futures_util::future::join_all;
 use lib_mail::{Domain, Enhanced, Status, Timestamp};
 use lib_net::dns::{Dns, DnsError, Families, MxHost, has_global_ipv6, is_own_loopback};
 use lib_settings::Ipv6;
 
-use crate::hop::NextHop;
+use crate::hop::{NextHop, Servers};
 use crate::pair::Peer;
 use crate::terms::Terms;
 
 /// MX hosts whose addresses are looked up in one attempt.
-const MAX_HOSTS: usize = 20;
+const MAX_HOSTS: usize = 50;
 /// Addresses tried in one attempt.
-const MAX_TARGETS: usize = 30;
+const MAX_TARGETS: usize = 100;
 
 /// One address of one host.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -26,6 +27,11 @@ pub(crate) struct Target {
 }
 
 impl Target {
+    /// Whether it is the same host by the other of IPv4 and IPv6.
+    pub(crate) fn is_other_family_of(&self, first: &Target) -> bool {
+        self.name == first.name && self.address.is_ipv4() != first.address.is_ipv4()
+    }
+
     /// As logs and notifications name it: `mx1.example.net [192.0.2.1]`.
     pub(crate) fn peer(&self) -> String {
         if self.name.starts_with('[') {
@@ -79,20 +85,20 @@ fn is_local(address: IpAddr) -> bool {
 /// The addresses to try, in order; at least one. An error is the fate of all recipients there.
 pub(crate) async fn targets(dns: &Dns, terms: &Terms, hop: &NextHop, now: Timestamp) -> Result<Vec<Target>, Status> {
     let families = families(terms);
-    match hop {
-        NextHop::SmartHost(host) => {
+    match &hop.servers {
+        Servers::Host(host, port) => {
             let addresses = addresses(dns, host.as_str(), families, terms).await;
-            let addresses = addresses.map_err(|error| smart_host_unknown(host, &error, now))?;
-            Ok(with_port(host.as_str(), &addresses, terms.relay.smart_host.port))
+            let addresses = addresses.map_err(|error| host_unknown(host, &error, now))?;
+            Ok(with_port(host.as_str(), &addresses, *port))
         }
-        NextHop::Peer { name, domain } => {
+        Servers::Peer { name, domain } => {
             let peer = terms.peer(name).ok_or_else(|| peer_unknown(name, "the settings do not name it", now))?;
             let found = peer_targets(dns, terms, peer, domain.as_ref(), now).await;
             // Whatever a name server says, it is no reason to return mail that a peer is to have.
             let found = found.map_err(|status| peer_unknown(name, &status.text, now))?;
             Ok(found.into_iter().map(|target| Target { key: Some(peer.fingerprint.clone()), ..target }).collect())
         }
-        NextHop::Domain(domain) => {
+        Servers::Of(domain) => {
             let hosts = hosts(dns, terms, domain, families, now).await?;
             in_order(hosts, &Own::new(terms), lib_host::random_bytes).map_err(|fault| fault.status(domain, now))
         }
@@ -153,12 +159,12 @@ async fn hosts(dns: &Dns, terms: &Terms, domain: &Domain, families: Families, no
     match dns.mx(domain).await {
         Ok(mut hosts) => {
             hosts.sort_by_key(|host| host.preference);
-            let mut resolved = Vec::new();
-            for host in hosts.into_iter().take(MAX_HOSTS) {
+            hosts.truncate(MAX_HOSTS);
+            Ok(join_all(hosts.into_iter().map(async |host| {
                 let found = addresses(dns, &host.name, families, terms).await;
-                resolved.push((host, found));
-            }
-            Ok(resolved)
+                (host, found)
+            }))
+            .await)
         }
         // RFC 5321 §5.1: without an MX the domain is its own host.
         Err(DnsError::NoRecord) => match own_addresses().await {
@@ -217,8 +223,11 @@ fn in_order(hosts: Resolved, own: &Own<'_>, random: fn() -> [u8; 8]) -> Result<V
     if targets.is_empty() { Err(NoTarget::NoAddress(why)) } else { Ok(targets) }
 }
 
+/// The families by turns, IPv6 first: so each address has one of the other family to be tried beside it (RFC 8305 §4).
 fn with_port(name: &str, addresses: &[IpAddr], port: u16) -> Vec<Target> {
-    addresses.iter().map(|ip| Target { name: name.to_owned(), address: SocketAddr::new(*ip, port), key: None }).collect()
+    let (v4, v6): (Vec<_>, Vec<_>) = addresses.iter().copied().partition(IpAddr::is_ipv4);
+    let turns = (0..addresses.len()).flat_map(|turn| [v6.get(turn), v4.get(turn)]).flatten();
+    turns.map(|ip| Target { name: name.to_owned(), address: SocketAddr::new(*ip, port), key: None }).collect()
 }
 
 fn domain_unknown(domain: &Domain, error: &DnsError, now: Timestamp) -> Status {
@@ -242,8 +251,8 @@ fn peer_unknown(name: &str, why: &str, now: Timestamp) -> Status {
 }
 
 /// Always temporary: the fault is in our settings.
-fn smart_host_unknown(host: &Domain, error: &DnsError, now: Timestamp) -> Status {
-    Status::local(451, Enhanced::new(4, 4, 3), format!("Cannot look up the smart host {host}: {error}"), now)
+fn host_unknown(host: &Domain, error: &DnsError, now: Timestamp) -> Status {
+    Status::local(451, Enhanced::new(4, 4, 3), format!("Cannot look up {host}, which the settings name: {error}"), now)
 }
 
 #[cfg(test)]

@@ -6,9 +6,12 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 use lib_mail::{Address, Domain};
 use lib_policy::Schedule;
-use lib_settings::{Domains, Pair, Relay, RelayTls, Secrets, Settings};
+use lib_settings::{Domains, Pair, Relay, RelayTls, Route, Secrets, Settings};
 use lib_smtp::client::{Login, TlsMode};
-use lib_spool::ReportingMta;
+use lib_spool::{ReportingMta, schedule_of};
+
+use crate::destinations::Bounds;
+use crate::hop::{By, NextHop};
 
 use crate::pair::{Peer, peers};
 
@@ -29,6 +32,7 @@ pub(crate) struct Terms {
     /// Where this node listens, to know itself among MX hosts.
     pub(crate) listeners: Vec<SocketAddr>,
     smart_host_password: Option<String>,
+    route_passwords: Vec<Option<String>>,
 }
 
 impl Terms {
@@ -39,7 +43,7 @@ impl Terms {
             default_domain: settings.default_domain(),
             zone: settings.time_zone.rules(),
             relay: settings.relay.clone(),
-            schedule: Schedule::new(&queue.retry, queue.return_after, queue.warn_after),
+            schedule: schedule_of(queue),
             hop_limit: settings.smtp.hop_limit,
             reporting: reporting(settings),
             domains: settings.domains.clone(),
@@ -47,6 +51,7 @@ impl Terms {
             peers: peers(settings, secrets.pair.as_ref()),
             listeners: settings.listen.iter().map(|listener| SocketAddr::new(listener.address, listener.port)).collect(),
             smart_host_password: secrets.smart_host_password.clone(),
+            route_passwords: secrets.route_passwords.clone(),
         }
     }
 
@@ -55,13 +60,41 @@ impl Terms {
         self.peers.iter().find(|peer| peer.name == name).map(Arc::as_ref)
     }
 
-    /// The login for the smart host, where the settings name a user.
-    pub(crate) fn login(&self) -> Option<Login> {
+    /// The route of a domain: the one that names it most exactly.
+    pub(crate) fn route(&self, domain: &Domain) -> Option<(usize, &Route)> {
+        let routes = self.relay.routes.iter().enumerate();
+        let named = routes.flat_map(|(index, route)| route.domains.iter().map(move |above| (above, index, route)));
+        let covering = named.filter(|(above, ..)| domain.is_within(above));
+        covering.max_by_key(|(above, ..)| above.key().len()).map(|(_, index, route)| (index, route))
+    }
+
+    /// How many connections a destination may have, and how fast messages may follow each other.
+    pub(crate) fn bounds(&self, hop: &NextHop) -> Bounds {
+        let route = match hop.by {
+            By::Route(index) => self.relay.routes.get(index),
+            By::Default | By::SmartHost | By::Peer => None,
+        };
+        let rate = route.and_then(|route| route.rate).unwrap_or(self.relay.rate_per_destination);
+        Bounds {
+            connections: route.and_then(|route| route.connections).unwrap_or(self.relay.per_destination),
+            gap: rate.per.checked_div(rate.count).unwrap_or_default(),
+        }
+    }
+
+    /// The login for a destination, where the settings name a user.
+    pub(crate) fn login(&self, hop: &NextHop) -> Option<Login> {
         let smart = &self.relay.smart_host;
-        let user = smart.user.clone()?;
+        let (user, password, tls) = match hop.by {
+            By::Default | By::Peer => return None,
+            By::SmartHost => (&smart.user, &self.smart_host_password, smart.tls),
+            By::Route(index) => {
+                let route = self.relay.routes.get(index)?;
+                (&route.user, self.route_passwords.get(index)?, route.tls)
+            }
+        };
         // Where the operator switched TLS off for this host, the password has no other way to go.
-        let without_tls = smart.tls == RelayTls::None;
-        Some(Login { user, password: self.smart_host_password.clone().unwrap_or_default(), without_tls })
+        let without_tls = tls == RelayTls::None;
+        Some(Login { user: user.clone()?, password: password.clone().unwrap_or_default(), without_tls })
     }
 }
 

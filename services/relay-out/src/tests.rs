@@ -12,12 +12,15 @@ use lib_net::recorder::Recorder;
 use lib_net::wake::Waker;
 use lib_settings::{Profile, RelayTls, Secrets, Settings};
 use lib_spool::{Commit, Listing, Options, Queue, Spool};
+use tokio::sync::Semaphore;
 
 use crate::attempt::{Next, attempt};
+use crate::destinations::{Destinations, Resumed};
 use crate::dial::Dialer;
-use crate::shared::{Limits, LocalMap, Shared};
+use crate::shared::{LocalMap, Shared, UNRECORDED};
 use crate::terms::Terms;
 
+mod crowds;
 mod messages;
 mod pair;
 mod queue;
@@ -36,6 +39,7 @@ pub(crate) struct Node {
     pub(crate) shared: Arc<Shared>,
     pub(crate) clock: Clock,
     pub(crate) disk: SimDisk,
+    pub(crate) resumed: std::sync::Mutex<Option<Resumed>>,
     dir: tempfile::TempDir,
 }
 
@@ -59,6 +63,7 @@ impl Node {
         let spool = Spool::open(&dir.path().join("spool"), options).unwrap();
         let nobody: SocketAddr = "127.0.0.1:9".parse().unwrap();
         let terms = Terms::new(settings, &Secrets::default());
+        let (destinations, resumed) = Destinations::new(settings.relay.concurrency);
         let shared = Shared {
             spool,
             clock: clock.clone(),
@@ -68,10 +73,11 @@ impl Node {
             dialer: Dialer::new(clock.clone()),
             local: LocalMap::new(dir.path()),
             board: crate::pair::Board::new(lib_account::Lists::open(dir.path())),
-            limits: Limits::new(settings.relay.concurrency),
+            destinations,
+            unrecorded: Arc::new(Semaphore::new(UNRECORDED)),
             terms: ArcSwap::from_pointee(terms),
         };
-        Node { shared: Arc::new(shared), clock, disk, dir }
+        Node { shared: Arc::new(shared), clock, disk, resumed: std::sync::Mutex::new(Some(resumed)), dir }
     }
 
     /// The spool on the simulated disk.

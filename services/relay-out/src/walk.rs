@@ -43,9 +43,10 @@ pub(crate) async fn walk(
 ) -> Vec<Fate> {
     let mut settled = Vec::new();
     let mut waiting = all(recipients, &nothing_tried(dialer));
-    for target in targets {
+    for (index, target) in targets.iter().enumerate() {
         let indexes: Vec<usize> = waiting.iter().map(|fate| fate.index).collect();
-        let mut visit = Visit { dialer, manner, target, message, fates: Vec::new() };
+        let other = targets.get(index + 1).filter(|other| other.is_other_family_of(target));
+        let mut visit = Visit { dialer, manner, target, other, message, fates: Vec::new() };
         let outcome = timeout(SERVER_LIMIT, visit.run(&indexes)).await;
         let rest = match outcome {
             Ok(Ok(())) => None,
@@ -83,6 +84,8 @@ struct Visit<'a> {
     dialer: &'a Dialer,
     manner: &'a Manner<'a>,
     target: &'a Target,
+    /// An address of another family of the same host.
+    other: Option<&'a Target>,
     message: &'a Message,
     /// Those that are known so far, also where the visit is broken off.
     fates: Vec<Fate>,
@@ -97,7 +100,11 @@ impl Visit<'_> {
             let some: Vec<usize> = todo.drain(..todo.len().min(RECIPIENTS_EACH)).collect();
             let (current, was_reused) = match connection.take() {
                 Some(connection) => (connection, true),
-                None => (self.dialer.dial(self.target, self.manner).await?, false),
+                None => {
+                    let (connection, reached) = self.dialer.dial(self.target, self.other, self.manner).await?;
+                    self.target = reached;
+                    (connection, false)
+                }
             };
             let (done, left) = self.transact(current, &some).await;
             // A connection that had been closed meanwhile is replaced at once and is no attempt.

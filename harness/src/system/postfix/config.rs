@@ -16,6 +16,8 @@ pub(super) struct Own<'a> {
     pub(super) host: &'a str,
     pub(super) address: IpAddr,
     pub(super) nameserver: IpAddr,
+    /// Whether it is eager to try again, or as shipped.
+    pub(super) shipped: bool,
 }
 
 /// The services of Postfix that a node needs: name, type, private, unprivileged, chroot, wake-up, most processes, command. As shipped, but for the
@@ -54,8 +56,17 @@ pub(super) fn owner_of_postfix() -> Result<u32> {
     line.split(':').nth(2).and_then(|number| number.parse().ok()).with_context(|| format!("/etc/passwd has {line}"))
 }
 
-/// `settings` come over what every node of a scenario has: no limits for a client, since all come from a few addresses, and a failed attempt is followed
-/// by another within a second or two.
+/// So that a failed attempt is followed by another within a second or two.
+const EAGER: [(&str, &str); 6] = [
+    ("queue_run_delay", "1s"),
+    ("minimal_backoff_time", "1s"),
+    ("maximal_backoff_time", "2s"),
+    ("transport_retry_time", "1s"),
+    ("service_throttle_time", "1s"),
+    ("smtp_connect_timeout", "3s"),
+];
+
+/// `settings` come over what every node has: no limits for a client, since all come from a few addresses.
 pub(super) fn main_cf(own: &Own<'_>, settings: &[(String, String)]) -> String {
     let Own { dir, host, address, .. } = own;
     let dir = dir.display();
@@ -91,16 +102,12 @@ pub(super) fn main_cf(own: &Own<'_>, settings: &[(String, String)]) -> String {
         ("smtpd_client_connection_count_limit", "0".into()),
         ("smtpd_tls_security_level", "none".into()),
         ("smtp_tls_security_level", "none".into()),
-        ("queue_run_delay", "1s".into()),
-        ("minimal_backoff_time", "1s".into()),
-        ("maximal_backoff_time", "2s".into()),
-        ("transport_retry_time", "1s".into()),
-        ("service_throttle_time", "1s".into()),
-        ("smtp_connect_timeout", "3s".into()),
     ];
+    let eager = EAGER.map(|(name, value)| (name, value.to_owned()));
+    let eager = if own.shipped { &[] } else { &eager[..] };
     let mut text = String::new();
     let overridden = |name: &str| settings.iter().any(|(known, _)| known == name);
-    for (name, value) in every.iter().filter(|(name, _)| !overridden(name)) {
+    for (name, value) in every.iter().chain(eager).filter(|(name, _)| !overridden(name)) {
         let _ = writeln!(text, "{name} = {value}");
     }
     for (name, value) in settings {
@@ -176,10 +183,14 @@ mod tests {
             host: "a.office.example",
             address: "127.1.2.10".parse().unwrap(),
             nameserver: "127.1.2.200".parse().unwrap(),
+            shipped: false,
         };
         let text = main_cf(&own, &[("message_size_limit".into(), "1000".into())]);
         assert_eq!(text.matches("message_size_limit").count(), 1);
         assert!(text.contains("\nmessage_size_limit = 1000\n") && text.contains("proxy_interfaces = 127.1.2.10\n"), "{text}");
+        assert!(
+            text.contains("queue_run_delay = 1s\n") && !main_cf(&Own { shipped: true, ..own }, &[]).contains("queue_run_delay")
+        );
         let topology = Topology::shipped("single").unwrap();
         let map = aliases(&topology.nodes[0], "info: sora\nx@a.example: juno, far@b.example\n", "office.example\nc.example\n");
         assert_eq!(

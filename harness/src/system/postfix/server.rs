@@ -18,6 +18,8 @@ use crate::server::{Copy, Counts, Event, Port, Server};
 use crate::system::bongsu::files;
 use crate::topology::NodePlan;
 
+/// What comes in stays in the queue `hold`: the cheapest way of keeping it.
+const HELD: &str = "smtpd_client_restrictions = check_client_access static:HOLD\n";
 /// Until a service that has work has a process.
 const SOON: Duration = Duration::from_secs(2);
 
@@ -100,6 +102,31 @@ impl Server for Process {
 
     fn run_queue(&self) -> Result<()> {
         self.command(&["postqueue", "-f"], b"")?.ok().map(|_| ())
+    }
+
+    fn hold(&self, held: bool) -> Result<()> {
+        let text = std::fs::read_to_string(self.etc("main.cf"))?;
+        let text = if held { format!("{HELD}{text}") } else { text.replacen(HELD, "", 1) };
+        std::fs::write(self.etc("main.cf"), text)?;
+        if held || !self.runs() {
+            return Ok(());
+        }
+        self.command(&["postsuper", "-H", "ALL"], b"")?.ok()?;
+        self.run_queue()
+    }
+
+    fn list_queue(&self) -> Result<Ran> {
+        self.command(&["postqueue", "-p"], b"")?.ok()
+    }
+
+    fn version(&self) -> String {
+        let first = |program: &str, args: &[&str]| {
+            let ran = crate::client::run(program, args, b"", SOON).and_then(Ran::ok);
+            ran.map(|ran| String::from_utf8_lossy(&ran.stdout).split_whitespace().next().unwrap_or_default().to_owned())
+        };
+        let postfix = first("postconf", &["-d", "-h", "mail_version"]).unwrap_or_default();
+        let dovecot = first("dovecot", &["--version"]).unwrap_or_default();
+        format!("Postfix {postfix}, Dovecot {dovecot}")
     }
 
     fn queued(&self) -> Result<Vec<Found>> {

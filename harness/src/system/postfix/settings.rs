@@ -31,6 +31,8 @@ const ALREADY: &[&str] = &[
     "smtp.connection_rate_per_address",
     "pop3.max_sessions_per_address",
     "pop3.connection_rate_per_address",
+    // Dovecot's passwords are in the clear: there is nothing to remember.
+    "auth.remember",
 ];
 
 /// Lines `key = value` as parameters of main.cf, a later one over an earlier. A setting without its like is an error that begins `SKIPPED: `:
@@ -60,7 +62,9 @@ fn one(key: &str, value: &str) -> Option<Vec<(String, String)>> {
         "smtp.recipients_limit" => set("smtpd_recipient_limit", plain.into()),
         "smtp.hop_limit" => set("hopcount_limit", plain.into()),
         "relay.per_destination" => set("default_destination_concurrency_limit", plain.into()),
-        "relay.tls" if plain == "none" => Some(Vec::new()),
+        "relay.tls" | "relay.smart_host.tls" if plain == "none" => Some(Vec::new()),
+        "relay.smart_host.host" => set("relayhost", plain.into()),
+        "relay.smart_host.port" if plain == "25" => Some(Vec::new()),
         "queue.retry" => {
             let steps: Vec<&str> =
                 value.trim_matches(['[', ']']).split(',').map(|step| step.trim().trim_matches('"')).collect();

@@ -130,15 +130,15 @@ impl Care {
     }
 
     async fn connect(&self) -> Result<Connection, String> {
-        let hop = NextHop::Peer { name: self.peer.name.clone(), domain: self.peer.domains.first().cloned() };
+        let hop = NextHop::peer(&self.peer.name, self.peer.domains.first().cloned());
         let now = self.shared.clock.now();
         let targets = targets(&self.shared.dns, &self.terms, &hop, now).await.map_err(|status| status.text)?;
         let manner = Manner::of(&hop, &self.terms);
         let mut why = String::from("it has no address");
         for target in &targets {
             self.shared.dialer.idle.forget(&target.address);
-            match self.shared.dialer.dial(target, &manner).await {
-                Ok(connection) => return Ok(connection),
+            match self.shared.dialer.dial(target, None, &manner).await {
+                Ok((connection, _)) => return Ok(connection),
                 Err(status) => why = status.text,
             }
         }

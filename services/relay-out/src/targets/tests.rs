@@ -91,7 +91,7 @@ fn fates_of_domains_that_lead_nowhere() {
         (domain_unknown(&domain, &DnsError::Temporary("slow".into()), now), "451 4.4.3"),
         (NoTarget::Loop.status(&domain, now), "554 5.4.6"),
         (NoTarget::NoAddress("a: slow".into()).status(&domain, now), "451 4.4.4"),
-        (smart_host_unknown(&domain, &DnsError::NoSuchName, now), "451 4.4.3"),
+        (host_unknown(&domain, &DnsError::NoSuchName, now), "451 4.4.3"),
     ] {
         assert!(status.to_string().starts_with(want), "{status}");
     }

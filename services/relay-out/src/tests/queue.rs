@@ -35,13 +35,19 @@ pub(crate) fn run(node: &Node, settings: Settings) -> Running {
     let (wakes, receiver) = UnixDatagram::pair().unwrap();
     let receiver = Receiver::new(receiver).unwrap();
     let shared = node.shared.clone();
-    let scheduler = tokio::spawn(async move { Scheduler::new(shared).run(receiver, &mut role.line).await });
+    let resumed = node.resumed.lock().unwrap().take().expect("because a node runs once");
+    let scheduler = tokio::spawn(async move { Scheduler::new(shared, resumed).run(receiver, &mut role.line).await });
     Running { supervisor, wakes, scheduler }
 }
 
 impl Running {
     pub(crate) fn wake(&self, wake: &Wake) {
         self.wakes.send(wake.to_string().as_bytes()).unwrap();
+    }
+
+    /// Ends it in the middle of its work.
+    pub(crate) fn drain_at_once(self) {
+        self.scheduler.abort();
     }
 
     /// The order to drain is obeyed, and the process would end.

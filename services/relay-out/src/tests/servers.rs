@@ -2,7 +2,7 @@ use lib_mail::Status;
 
 use super::*;
 use crate::dial::Manner;
-use crate::hop::NextHop;
+use crate::hop::{By, NextHop, Servers};
 use crate::message::Message;
 use crate::targets::Target;
 use crate::walk::walk;
@@ -20,7 +20,7 @@ async fn walk_over(node: &Node, servers: &[&Scripted], recipients: &[&str]) -> V
         .enumerate()
         .map(|(index, server)| Target { name: format!("mx{index}.example"), address: server.address, key: None })
         .collect();
-    let hop = NextHop::Domain("x.example".parse().unwrap());
+    let hop = NextHop { servers: Servers::Of("x.example".parse().unwrap()), by: By::Default };
     let indexes: Vec<usize> = (0..recipients.len()).collect();
     let mut fates = walk(&node.shared.dialer, &Manner::of(&hop, &terms), &targets, &message, &indexes).await;
     fates.sort_by_key(|fate| fate.index);

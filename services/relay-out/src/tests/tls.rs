@@ -3,7 +3,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::*;
 use crate::dial::{Dialer, Manner};
-use crate::hop::NextHop;
+use crate::hop::{By, NextHop, Servers};
 use crate::targets::Target;
 
 fn acceptor() -> (TlsAcceptor, CertificateDer<'static>) {
@@ -51,9 +51,9 @@ async fn how_tls_ends_under_each_setting() {
             dialer = dialer.trusting(&certificate);
         }
         let target = Target { name: name.into(), address: server.address, key: None };
-        let hop = NextHop::Domain("x.example".parse().unwrap());
-        let got = dialer.dial(&target, &Manner::of(&hop, &terms)).await;
-        let got = got.map(|connection| (connection.client().secure(), server.connections()));
+        let hop = NextHop { servers: Servers::Of("x.example".parse().unwrap()), by: By::Default };
+        let got = dialer.dial(&target, None, &Manner::of(&hop, &terms)).await;
+        let got = got.map(|(connection, _)| (connection.client().secure(), server.connections()));
         assert_eq!(got.as_ref().ok(), want.as_ref(), "{setting:?} {name} {trusted} {answer}: {got:?}");
     }
 }

@@ -1,0 +1,386 @@
+//! Who may connect where and when, as a table: no clock, no task, no socket. Time is an argument and never goes back.
+//!
+//! Each destination has a *window*, the connections it may have at one time: two at first, one more for each message that was
+//! answered, half as many after trouble. Visits that last hand their place to others, so that peers that say nothing cannot hold
+//! them all; and destinations with trouble get at most half of the places.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use lib_mail::QueueId;
+
+/// Connections to a destination of which nothing is known.
+const FIRST_WINDOW: u32 = 2;
+/// Visits that last may be so many times the places that are counted.
+const LASTING_SHARE: u32 = 3;
+/// After a refusal for the number or the rate of our connections, the first pause.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The longest.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// A destination that answered within this time is alive, whatever it refuses now.
+pub(super) const ALIVE: Duration = Duration::from_secs(60);
+/// Ids that are parked for one destination; further messages wait on disk.
+const MOST_PARKED: usize = 5000;
+/// Destinations that are known before those at rest are forgotten.
+const MOST_KNOWN: usize = 2000;
+
+/// What a destination may have at most, by settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    /// Connections at one time.
+    pub(crate) connections: u32,
+    /// The time between two messages; zero means none.
+    pub(crate) gap: Duration,
+}
+
+/// How a visit went, as far as it says something of the destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Went {
+    /// It answered about the recipients, whatever it said.
+    Answered,
+    /// It has too many connections or messages of ours just now (421).
+    Busy,
+    /// It could not be reached, or said nothing.
+    Silent,
+    /// Nothing is to be learnt of it.
+    Unclear,
+}
+
+/// One that waits for a place; the number is the caller's.
+type Waiter = u64;
+
+#[derive(Debug)]
+struct Destination {
+    bounds: Bounds,
+    window: u32,
+    active: u32,
+    /// Admitted, and not waiting yet.
+    coming: u32,
+    /// No longer parked, and not admitted yet.
+    resumed: u32,
+    waiting: VecDeque<Waiter>,
+    /// Its place in [`Table::turns`], where one waits.
+    turn: Option<u64>,
+    parked: VecDeque<QueueId>,
+    answered: Option<Instant>,
+    /// Trouble since it last answered.
+    troubled: bool,
+    pause: Duration,
+    not_before: Option<Instant>,
+}
+
+impl Destination {
+    fn new(bounds: Bounds) -> Destination {
+        Destination {
+            bounds,
+            window: FIRST_WINDOW.min(bounds.connections.max(1)),
+            active: 0,
+            coming: 0,
+            resumed: 0,
+            turn: None,
+            waiting: VecDeque::new(),
+            parked: VecDeque::new(),
+            answered: None,
+            troubled: false,
+            pause: Duration::ZERO,
+            not_before: None,
+        }
+    }
+
+    /// Messages that may wait with a claim; enough to keep the window busy.
+    fn allowance(&self) -> usize {
+        if self.answered.is_some() && !self.troubled { (2 * self.window as usize).max(16) } else { self.window as usize }
+    }
+
+    fn expected(&self) -> usize {
+        (self.coming + self.resumed) as usize + self.waiting.len()
+    }
+
+    fn may_begin(&self, now: Instant) -> bool {
+        self.active < self.window && self.not_before.is_none_or(|moment| now >= moment)
+    }
+
+    fn at_rest(&self) -> bool {
+        self.active == 0 && self.expected() == 0 && self.parked.is_empty()
+    }
+}
+
+/// The table.
+#[derive(Debug)]
+pub(super) struct Table {
+    most: u32,
+    active: u32,
+    lasting: u32,
+    troubled: u32,
+    known: HashMap<String, Destination>,
+    /// Destinations with waiters, in the order in which they get places: by turns.
+    turns: BTreeMap<u64, String>,
+    turn: u64,
+    /// Messages that are to be attempted again, and where they were parked.
+    resumed: HashMap<QueueId, String>,
+}
+
+/// What a call sets going.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Going {
+    /// They have a place now, with whether it counts among those of troubled destinations.
+    pub(super) begin: Vec<(Waiter, bool)>,
+    /// They are to be attempted again: there is room for them to wait in.
+    pub(super) resume: Vec<QueueId>,
+}
+
+impl Table {
+    pub(super) fn new(most: u32) -> Table {
+        Table {
+            most: most.max(1),
+            active: 0,
+            lasting: 0,
+            troubled: 0,
+            known: HashMap::new(),
+            turns: BTreeMap::new(),
+            turn: 0,
+            resumed: HashMap::new(),
+        }
+    }
+
+    fn of(&mut self, key: &str, bounds: Bounds) -> &mut Destination {
+        if self.known.len() >= MOST_KNOWN && !self.known.contains_key(key) {
+            self.known.retain(|_, destination| !destination.at_rest());
+        }
+        let destination = self.known.entry(key.to_owned()).or_insert_with(|| Destination::new(bounds));
+        destination.bounds = bounds;
+        destination.window = destination.window.clamp(1, bounds.connections.max(1));
+        destination
+    }
+
+    /// Whether this message may wait for the destination with its claim. It then comes, or is [`Table::dropped`].
+    pub(super) fn admit(&mut self, key: &str, bounds: Bounds, id: QueueId, even_if_full: bool) -> bool {
+        self.left(id);
+        let destination = self.of(key, bounds);
+        let room = destination.expected() < destination.allowance() || even_if_full;
+        destination.coming += u32::from(room);
+        room
+    }
+
+    /// It is not on its way back any more: it came, or is gone.
+    fn left(&mut self, id: QueueId) -> Option<String> {
+        let key = self.resumed.remove(&id)?;
+        if let Some(destination) = self.known.get_mut(&key) {
+            destination.resumed = destination.resumed.saturating_sub(1);
+        }
+        Some(key)
+    }
+
+    /// An attempt at it is over; where it never came back to where it was parked, its room is another's.
+    pub(super) fn attempted(&mut self, id: QueueId) -> Going {
+        let mut going = Going::default();
+        if let Some(key) = self.left(id) {
+            self.resume(&key, &mut going);
+        }
+        going
+    }
+
+    /// It was admitted and does not come.
+    pub(super) fn dropped(&mut self, key: &str) -> Going {
+        let mut going = Going::default();
+        if let Some(destination) = self.known.get_mut(key) {
+            destination.coming = destination.coming.saturating_sub(1);
+        }
+        self.resume(key, &mut going);
+        going
+    }
+
+    /// It was admitted and waits for a place.
+    pub(super) fn wait(&mut self, key: &str, waiter: Waiter, now: Instant) -> Going {
+        let Some(destination) = self.known.get_mut(key) else {
+            return Going { begin: vec![(waiter, false)], ..Going::default() };
+        };
+        destination.coming = destination.coming.saturating_sub(1);
+        destination.waiting.push_back(waiter);
+        self.take_turn(key);
+        self.go(key, now)
+    }
+
+    /// It waits no longer.
+    pub(super) fn gave_up(&mut self, key: &str, waiter: Waiter, now: Instant) -> Going {
+        if let Some(destination) = self.known.get_mut(key) {
+            destination.waiting.retain(|other| *other != waiter);
+        }
+        self.go(key, now)
+    }
+
+    /// Whoever waits at `key` is looked at again: a moment came.
+    pub(super) fn look(&mut self, key: &str, now: Instant) -> Going {
+        self.go(key, now)
+    }
+
+    /// Whether one more message may be parked there.
+    pub(super) fn can_park(&self, key: &str) -> bool {
+        self.known.get(key).is_none_or(|destination| destination.parked.len() < MOST_PARKED)
+    }
+
+    /// Remembers a message that has let its claim go.
+    pub(super) fn park(&mut self, key: &str, bounds: Bounds, id: QueueId) -> Going {
+        self.of(key, bounds).parked.push_back(id);
+        let mut going = Going::default();
+        // Room may have come while it let go.
+        self.resume(key, &mut going);
+        going
+    }
+
+    /// A visit that has lasted gives its place to another; its connection stays. `None` where too many do so.
+    pub(super) fn lasts(&mut self, now: Instant) -> Option<Going> {
+        if self.lasting >= self.most.saturating_mul(LASTING_SHARE) {
+            return None;
+        }
+        self.lasting += 1;
+        self.active = self.active.saturating_sub(1);
+        let mut going = Going::default();
+        self.go_all(now, &mut going);
+        Some(going)
+    }
+
+    /// A visit is over. `lasted` as [`Table::lasts`] said, `troubled` as it began.
+    pub(super) fn ended(&mut self, key: &str, went: Went, lasted: bool, troubled: bool, now: Instant) -> Going {
+        let was_full = self.active >= self.most;
+        let place = if lasted { &mut self.lasting } else { &mut self.active };
+        *place = place.saturating_sub(1);
+        self.troubled -= u32::from(troubled && self.troubled > 0);
+        if let Some(destination) = self.known.get_mut(key) {
+            destination.active = destination.active.saturating_sub(1);
+            destination.learn(went, now);
+        }
+        let mut going = Going::default();
+        if was_full || troubled {
+            self.go_all(now, &mut going);
+        }
+        let more = self.go(key, now);
+        going.begin.extend(more.begin);
+        going.resume.extend(more.resume);
+        going
+    }
+
+    /// Whether a destination that is busy just now is alive, so that its mail may wait for minutes and not for an interval.
+    pub(super) fn is_alive(&self, key: &str, now: Instant) -> bool {
+        let answered = self.known.get(key).and_then(|destination| destination.answered);
+        answered.is_some_and(|answered| now.saturating_duration_since(answered) < ALIVE)
+    }
+
+    /// When a destination may next begin, where that is a matter of time.
+    pub(super) fn not_before(&self, key: &str) -> Option<Instant> {
+        self.known.get(key).and_then(|destination| destination.not_before)
+    }
+
+    /// Nothing is known of anybody's troubles any more.
+    pub(super) fn forgive(&mut self, now: Instant) -> Going {
+        for destination in self.known.values_mut() {
+            (destination.troubled, destination.pause, destination.not_before) = (false, Duration::ZERO, None);
+        }
+        let keys: Vec<String> = self.known.keys().cloned().collect();
+        let mut going = Going::default();
+        self.go_all(now, &mut going);
+        keys.iter().for_each(|key| self.resume(key, &mut going));
+        going
+    }
+
+    /// New bounds for all connections.
+    pub(super) fn set_most(&mut self, most: u32) {
+        self.most = most.max(1);
+    }
+
+    fn take_turn(&mut self, key: &str) {
+        if let Some(destination) = self.known.get_mut(key)
+            && destination.turn.is_none()
+            && !destination.waiting.is_empty()
+        {
+            self.turn += 1;
+            destination.turn = Some(self.turn);
+            self.turns.insert(self.turn, key.to_owned());
+        }
+    }
+
+    /// After a change at `key` that made no place for others: what it can begin now.
+    fn go(&mut self, key: &str, now: Instant) -> Going {
+        let mut going = Going::default();
+        while self.active < self.most && self.give(key, now, &mut going) {}
+        self.resume(key, &mut going);
+        going
+    }
+
+    /// After a change that made places: by turns, as long as there are any.
+    fn go_all(&mut self, now: Instant, going: &mut Going) {
+        let mut turns: Vec<u64> = self.turns.keys().copied().collect();
+        while !turns.is_empty() && self.active < self.most {
+            let mut again = Vec::new();
+            for turn in turns {
+                if self.active >= self.most {
+                    return;
+                }
+                let Some(key) = self.turns.get(&turn).cloned() else { continue };
+                if self.give(&key, now, going) {
+                    again.extend(self.known.get(&key).and_then(|destination| destination.turn));
+                }
+            }
+            turns = again;
+        }
+    }
+
+    /// A place for one that waits at `key`, which then waits for its next turn.
+    fn give(&mut self, key: &str, now: Instant, going: &mut Going) -> bool {
+        let half = (self.most / 2).max(1);
+        let Some(destination) = self.known.get_mut(key) else { return false };
+        let troubled = destination.troubled;
+        let may = destination.may_begin(now) && !(troubled && self.troubled >= half);
+        let waiter = if may { destination.waiting.pop_front() } else { None };
+        if (waiter.is_some() || destination.waiting.is_empty())
+            && let Some(turn) = destination.turn.take()
+        {
+            self.turns.remove(&turn);
+        }
+        let Some(waiter) = waiter else { return false };
+        destination.active += 1;
+        destination.not_before = (!destination.bounds.gap.is_zero()).then(|| now + destination.bounds.gap);
+        self.active += 1;
+        self.troubled += u32::from(troubled);
+        going.begin.push((waiter, troubled));
+        self.take_turn(key);
+        self.resume(key, going);
+        true
+    }
+
+    /// Those who are parked at `key`, as many as there is room to wait in.
+    fn resume(&mut self, key: &str, going: &mut Going) {
+        let Some(destination) = self.known.get_mut(key) else { return };
+        while destination.expected() < destination.allowance()
+            && let Some(id) = destination.parked.pop_front()
+        {
+            destination.resumed += 1;
+            self.resumed.insert(id, key.to_owned());
+            going.resume.push(id);
+        }
+    }
+}
+
+impl Destination {
+    fn learn(&mut self, went: Went, now: Instant) {
+        match went {
+            Went::Answered => {
+                self.window = (self.window + 1).min(self.bounds.connections.max(1));
+                (self.answered, self.troubled, self.pause) = (Some(now), false, Duration::ZERO);
+            }
+            Went::Busy => {
+                self.window = (self.window / 2).max(1);
+                self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+                self.not_before = Some(now + self.pause);
+            }
+            Went::Silent => {
+                self.window = (self.window / 2).max(1);
+                self.troubled = true;
+            }
+            Went::Unclear => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
