@@ -131,6 +131,8 @@ fn peers(server: &dyn Server) -> Result<Vec<Value>> {
 /// Waits until a backup has reached its primary and knows its recipients.
 fn wait_known(stage: &Stage, backup: &str) -> Result<()> {
     let server = stage.server(backup)?;
+    // It may have started before its primary, and be patient.
+    server.command(&["pair", "fetch"], b"")?.ok()?;
     let waited = wait_for(&format!("the recipients at {backup}"), PATIENCE, || {
         let knows = |peer: &Value| peer["reached"] == true && peer["recipients"].as_u64().is_some_and(|count| count > 0);
         let mut primaries =
