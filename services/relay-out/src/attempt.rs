@@ -201,7 +201,11 @@ async fn deliver_to_one(
             settled
         }
         None if all.can_park(&key) => return None,
-        None => (self::all(&indexes, &crowded(&key, shared.clock.now())), None),
+        None => {
+            let fates = self::all(&indexes, &crowded(&key, shared.clock.now()));
+            tell_peer(shared, hop, &fates);
+            (fates, None)
+        }
     };
     tell_events(shared, message, &fates);
     Some((fates, permit.into_iter().collect()))
@@ -231,7 +235,11 @@ async fn deliver(
         Some(patience) => ticket.place_within(patience).await,
         None => Some(ticket.place().await),
     };
-    let Some(mut place) = place else { return (all(&indexes, &crowded(&hop.key(), shared.clock.now())), None) };
+    let Some(mut place) = place else {
+        let fates = all(&indexes, &crowded(&hop.key(), shared.clock.now()));
+        tell_peer(&shared, &hop, &fates);
+        return (fates, None);
+    };
     let manner = Manner::of(&hop, &terms);
     let fates = place.visit(walk(&shared.dialer, &manner, &targets, &message, &indexes)).await;
     tell_peer(&shared, &hop, &fates);
