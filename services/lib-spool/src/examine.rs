@@ -16,6 +16,8 @@ use crate::{BodyReader, Command, Listing, Place, Queue, listing};
 /// One of a message's files as it lay there a moment ago.
 #[derive(Debug)]
 pub struct Examined {
+    file: Arc<File>,
+    message_len: u64,
     /// The queue in whose name it lies.
     pub queue: Queue,
     /// Where it lies.
@@ -26,8 +28,6 @@ pub struct Examined {
     pub contents: Contents,
     /// The orders that were left for its consumer, oldest first.
     pub orders: Vec<(Timestamp, Command)>,
-    file: Arc<File>,
-    message_len: u64,
 }
 
 /// What a file is by its content.
