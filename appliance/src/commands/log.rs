@@ -5,7 +5,7 @@ pub(crate) mod kept;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use jiff::tz::TimeZone;
 use lib_mail::Timestamp;
 
@@ -32,9 +32,7 @@ pub(crate) fn run(layout: &Layout, log: &Log) -> Result<ExitCode> {
         return Ok(code);
     }
     let settings = settings(layout)?;
-    if !layout.events().is_dir() {
-        bail!("{} is no data directory of bongsu; name it with --data DIR", layout.data().display());
-    }
+    check(layout)?;
     let clock = clock(layout, &settings)?;
     let since = log.since.map(|since| before(clock.now(), since));
     let shape = Shape { zone: settings.time_zone.rules(), host: settings.hostname.to_string(), json: log.json, since };
@@ -59,6 +57,15 @@ pub(crate) fn run(layout: &Layout, log: &Log) -> Result<ExitCode> {
             kept.look_again();
         }
     })
+}
+
+/// Whether there are events here, and for us.
+pub(crate) fn check(layout: &Layout) -> Result<()> {
+    if !layout.data().join("state").is_dir() {
+        bail!("{} is no data directory of bongsu; name it with --data DIR", layout.data().display());
+    }
+    let readable = std::fs::read_dir(layout.events());
+    readable.map(drop).context("only the user that the server runs as, or root, may read what is kept of the mail")
 }
 
 /// The moment that long before another.

@@ -76,6 +76,7 @@ pub(crate) fn run(layout: &Layout, trace: &cli::Trace) -> Result<ExitCode> {
     }
     let settings = settings(layout)?;
     let query = Query::read(&trace.what)?;
+    super::log::check(layout)?;
     let now = clock(layout, &settings)?.now();
     let since = trace.since.map_or(Timestamp(i64::MIN), |since| super::log::before(now, since));
     // In the strict set-up the events are root's and the queue is not: then the events alone tell.
