@@ -127,9 +127,10 @@ fn print_list(out: &mut String, list: &[usize]) {
     }
 }
 
-/// The good lines of a history, oldest first; what is torn or foreign is skipped.
+/// The good lines of a history, oldest first; what is torn or foreign is skipped. NUL ends a line, too: where a power cut leaves zeros of an
+/// append, its LF may be among them, and the line before it was synced.
 pub(crate) fn parse<'a>(id: &'a QueueId, octets: &'a [u8]) -> impl Iterator<Item = (Timestamp, Entry)> + 'a {
-    octets.split(|octet| *octet == b'\n').filter_map(|line| parse_line(id, std::str::from_utf8(line).ok()?))
+    octets.split(|octet| matches!(octet, b'\n' | 0)).filter_map(|line| parse_line(id, std::str::from_utf8(line).ok()?))
 }
 
 fn parse_line(id: &QueueId, line: &str) -> Option<(Timestamp, Entry)> {

@@ -59,6 +59,21 @@ fn scenarios() -> Vec<Scenario> {
                 claim.defer(START.plus(Duration::from_secs(60))).map(drop)
             },
         ),
+        // As relay-out does where the first of two destinations is done before the second.
+        Scenario::new(
+            "one relayed and synced, then one deferred",
+            move |spool, log| log.commit(spool, &message(500), two()).unwrap(),
+            |spool, log| {
+                let id = log.first();
+                let Some(claim) = spool.claim(Queue::Relay, &id)? else { return Ok(()) };
+                log.deliver(id, Queue::Relay, 0);
+                claim.record(&[(0, outcome(What::Relayed))])?;
+                claim.sync()?;
+                log.synced(id, Queue::Relay, 0);
+                claim.record(&[(1, outcome(What::Deferred))])?;
+                claim.defer(START.plus(Duration::from_secs(60))).map(drop)
+            },
+        ),
         Scenario::new(
             "hold by its consumer",
             move |spool, log| log.commit(spool, &message(500), two()).unwrap(),
