@@ -5,6 +5,12 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+mod queue;
+mod watching;
+
+pub(crate) use queue::*;
+pub(crate) use watching::*;
+
 /// Shown under `bongsu --help`.
 const FIRST_STEPS: &str = "\
 First steps:
@@ -76,18 +82,23 @@ pub(crate) enum Command {
     /// Accounts: mailboxes and the rights of their owners
     #[command(subcommand)]
     Account(Account),
-    /// Show the queue
-    Mailq {
-        /// Print JSON, one message a line
-        #[arg(long)]
-        json: bool,
-    },
-    /// Act on queued messages
+    /// Show the queue: what waits, why, and when it is tried again
+    #[command(after_help = MAILQ)]
+    Mailq(List),
+    /// Look into queued messages, act on them, move them to another node
     #[command(subcommand)]
     Queue(Queue),
     /// A primary and its backup MX: make a pair, and see how it fares
     #[command(subcommand)]
     Pair(Pair),
+    /// Tell the life of messages: where they came from, what became of them, here and on other nodes
+    #[command(after_help = TRACE)]
+    Trace(Trace),
+    /// Print the events that the server kept, as its log showed them
+    #[command(
+        after_help = "Examples:\n  bongsu log --since 2h\n  bongsu log --follow\n  bongsu log --json > backup.jsonl     for: bongsu trace … --with backup.jsonl"
+    )]
+    Log(Log),
     /// Submit one message as a mail program does, showing the dialogue with -v
     #[command(after_help = "The message is read from standard input, or made from --subject and --body.\n\nExamples:\n  \
         bongsu send -v --to kim@bongsu.test --subject hello --body 'It works.'\n  \
@@ -186,33 +197,6 @@ pub(crate) enum Account {
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Queue {
-    /// List the queue, as mailq does
-    List {
-        /// Print JSON, one message a line
-        #[arg(long)]
-        json: bool,
-    },
-    /// Try everything that waits now
-    Run,
-    /// Try now what waits for a domain
-    Flush {
-        /// The domain
-        domain: String,
-    },
-    /// Try these messages now
-    Retry(Ids),
-    /// Leave messages alone until they are released
-    Hold(Ids),
-    /// Put held messages back into the queue
-    Release(Ids),
-    /// Remove messages without telling their senders
-    Delete(Ids),
-    /// Return messages to their senders now
-    Bounce(Ids),
-}
-
-#[derive(Debug, Subcommand)]
 pub(crate) enum Pair {
     /// Make keys and settings for all nodes of a pair, and print the DNS records
     #[command(
@@ -251,13 +235,6 @@ pub(crate) struct PairNew {
     /// Directory to write to: one directory for each node is made in it
     #[arg(long, value_name = "DIR", default_value = "pair")]
     pub(crate) out: PathBuf,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Ids {
-    /// Queue ids, as mailq shows them
-    #[arg(required = true, value_name = "QUEUE-ID")]
-    pub(crate) ids: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -33,6 +33,11 @@ pub enum End {
     Bongsu,
     /// Postfix, with Dovecot.
     Postfix,
+    /// Exim, with Dovecot.
+    Exim,
+    /// OpenSMTPD, with Dovecot.
+    #[value(name = "opensmtpd")]
+    OpenSmtpd,
     /// A scripted server; it only receives.
     Peer,
     /// A plain client that tries again until it is told 250; it only sends.
@@ -45,6 +50,8 @@ impl End {
         match self {
             End::Bongsu => "bongsu",
             End::Postfix => "postfix",
+            End::Exim => "exim",
+            End::OpenSmtpd => "opensmtpd",
             End::Peer => "peer",
             End::Client => "client",
         }
@@ -55,6 +62,8 @@ impl End {
         match self {
             End::Bongsu => Some(SystemKind::Bongsu),
             End::Postfix => Some(SystemKind::Postfix),
+            End::Exim => Some(SystemKind::Exim),
+            End::OpenSmtpd => Some(SystemKind::OpenSmtpd),
             End::Peer | End::Client => None,
         }
     }

@@ -1,9 +1,20 @@
 //! Mail server programs: how each is configured, started, and asked.
 
 pub mod bongsu;
+mod date;
+mod dovecot;
+pub mod exim;
+mod foreign;
+mod group;
+mod home;
+mod machine;
+mod maps;
+pub mod opensmtpd;
 pub mod postfix;
+mod settings;
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use anyhow::Context;
 
@@ -15,8 +26,8 @@ use crate::topology::{SystemKind, Topology};
 /// The port of other mail servers to which a system connects: its gates listen there.
 pub fn relays_to(system: SystemKind) -> u16 {
     match system {
-        SystemKind::Bongsu => port::MX,
-        SystemKind::Postfix => 25,
+        SystemKind::Bongsu | SystemKind::Exim => port::MX,
+        SystemKind::Postfix | SystemKind::OpenSmtpd => 25,
     }
 }
 
@@ -24,7 +35,15 @@ pub fn relays_to(system: SystemKind) -> u16 {
 pub fn asks_at(system: SystemKind) -> u16 {
     match system {
         SystemKind::Bongsu => 0,
-        SystemKind::Postfix => 53,
+        SystemKind::Postfix | SystemKind::Exim | SystemKind::OpenSmtpd => 53,
+    }
+}
+
+/// How long a system waits for the other end, whatever its settings; zero where they say.
+pub fn longest_wait(system: SystemKind) -> Duration {
+    match system {
+        SystemKind::Bongsu | SystemKind::Postfix | SystemKind::Exim => Duration::ZERO,
+        SystemKind::OpenSmtpd => Duration::from_secs(300),
     }
 }
 
@@ -33,6 +52,8 @@ pub fn impossible(system: SystemKind) -> Option<String> {
     match system {
         SystemKind::Bongsu => None,
         SystemKind::Postfix => postfix::impossible(),
+        SystemKind::Exim => exim::impossible(),
+        SystemKind::OpenSmtpd => opensmtpd::impossible(),
     }
 }
 

@@ -46,6 +46,11 @@ pub enum SystemKind {
     Bongsu,
     /// Postfix, with Dovecot where the node has mailboxes.
     Postfix,
+    /// Exim, with Dovecot where the node has mailboxes.
+    Exim,
+    /// OpenSMTPD, with Dovecot where the node has mailboxes.
+    #[value(name = "opensmtpd")]
+    OpenSmtpd,
 }
 
 impl SystemKind {
@@ -54,6 +59,8 @@ impl SystemKind {
         match self {
             SystemKind::Bongsu => "bongsu",
             SystemKind::Postfix => "postfix",
+            SystemKind::Exim => "exim",
+            SystemKind::OpenSmtpd => "opensmtpd",
         }
     }
 }
@@ -89,7 +96,7 @@ pub struct NodePlan {
     /// The text of its aliases file.
     #[serde(default)]
     pub aliases: String,
-    /// Its settings, as TOML lines with dotted keys; a Postfix node takes those that it has something like.
+    /// Its settings, as TOML lines with dotted keys; a node of another make takes those that it has something like.
     #[serde(default)]
     pub settings: String,
     /// MiB of its data volume; `None` is as large as the disk.

@@ -3,11 +3,16 @@
 pub(crate) mod account;
 pub(crate) mod check;
 pub(crate) mod init;
+pub(crate) mod log;
 pub(crate) mod mailq;
 pub(crate) mod pair;
 pub(crate) mod queue;
+pub(crate) mod record;
+pub(crate) mod select;
 pub(crate) mod send;
 pub(crate) mod status;
+pub(crate) mod text;
+pub(crate) mod trace;
 pub(crate) mod up;
 pub(crate) mod welcome;
 

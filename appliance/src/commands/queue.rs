@@ -1,21 +1,21 @@
-//! `bongsu queue …`: orders to messages and to the consumers of the queue.
+//! `bongsu queue …`: a look into messages, orders to them and to the consumers of the queue, and their way to another node.
+
+mod order;
+mod show;
+mod transfer;
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use lib_mail::{Domain, QueueId};
 use lib_net::wake::{Consumer, Wake, send_now};
-use lib_spool::{Command, Done, Effect, Spool};
+use lib_spool::{Command, Place, Queue, Spool};
 
-use super::{mailq, settings};
-use crate::cli;
+use super::{mailq, select, settings};
+use crate::cli::{self, Filter};
 use crate::layout::Layout;
 use crate::owner::act_as_owner;
 use crate::tree;
-
-/// How long a busy consumer may take to answer an order.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Runs one of the queue commands.
 pub(crate) fn run(layout: &Layout, command: cli::Queue) -> Result<ExitCode> {
@@ -23,17 +23,21 @@ pub(crate) fn run(layout: &Layout, command: cli::Queue) -> Result<ExitCode> {
         return Ok(code);
     }
     match command {
-        cli::Queue::List { json } => mailq::run(layout, json),
+        cli::Queue::List(list) => mailq::run(layout, &list),
+        cli::Queue::Show(show) => show::run(layout, &show),
         cli::Queue::Run => wake(layout, &[Consumer::Local, Consumer::Relay], &Wake::Run),
         cli::Queue::Flush { domain } => {
             let domain: Domain = domain.parse().ok().with_context(|| format!("{domain:?} is no domain such as example.net"))?;
             wake(layout, &[Consumer::Relay], &Wake::Flush(domain))
         }
-        cli::Queue::Retry(ids) => order(layout, &ids, Command::Retry),
-        cli::Queue::Hold(ids) => order(layout, &ids, Command::Hold),
-        cli::Queue::Release(ids) => order(layout, &ids, Command::Release),
-        cli::Queue::Delete(ids) => order(layout, &ids, Command::Delete),
-        cli::Queue::Bounce(ids) => order(layout, &ids, Command::Bounce),
+        cli::Queue::Retry(order) => order::run(layout, &order, Command::Retry),
+        cli::Queue::Hold(order) => order::run(layout, &order, Command::Hold),
+        cli::Queue::Release(order) => order::run(layout, &order, Command::Release),
+        cli::Queue::Requeue(order) => order::requeue(layout, &order),
+        cli::Queue::Delete(order) => order::run(layout, &order, Command::Delete),
+        cli::Queue::Bounce(order) => order::run(layout, &order, Command::Bounce),
+        cli::Queue::Import(import) => transfer::import(layout, &import),
+        cli::Queue::Export(export) => transfer::export(layout, &export),
     }
 }
 
@@ -46,51 +50,28 @@ fn wake(layout: &Layout, consumers: &[Consumer], wake: &Wake) -> Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-fn order(layout: &Layout, ids: &cli::Ids, command: Command) -> Result<ExitCode> {
-    let spool = mailq::open(layout, &settings(layout)?)?;
-    let mut all = true;
-    for text in &ids.ids {
-        match one(&spool, text, command) {
-            Ok(effects) => {
-                for effect in &effects {
-                    println!("{text} ({}): {}", effect.queue, words(effect.done));
-                }
-                all &= effects.iter().all(|effect| effect.done != Done::Unfit);
-            }
-            Err(error) => {
-                eprintln!("bongsu: {error:#}");
-                all = false;
-            }
-        }
-        if let Ok(id) = text.parse::<QueueId>()
-            && matches!(command, Command::Release | Command::Retry | Command::Bounce)
-        {
-            [Consumer::Local, Consumer::Relay]
-                .into_iter()
-                .for_each(|consumer| send_now(&layout.run(), consumer, &Wake::New(id)));
-        }
-    }
-    Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+/// A queue id as it is shown, perhaps with the mark of a message in work.
+fn id(text: &str) -> Result<QueueId> {
+    text.strip_suffix('*').unwrap_or(text).parse().ok().with_context(|| format!("{text:?} is no queue id; mailq shows them"))
 }
 
-fn one(spool: &Spool, text: &str, command: Command) -> Result<Vec<Effect>> {
-    let id: QueueId = text.parse().ok().with_context(|| format!("{text:?} is no queue id; mailq shows them"))?;
-    let effects = spool.command(&id, command, PATIENCE)?;
-    if effects.is_empty() {
-        bail!("there is no message {id} in the queue; see mailq, and the log for what became of it");
+/// The files that a filter leaves, by the ids as they lie there now.
+fn chosen(layout: &Layout, spool: &Spool, filter: &Filter, all: bool) -> Result<Vec<(QueueId, Queue, Place)>> {
+    if filter.is_open() && !all {
+        bail!("say which messages: queue ids, --sender, --to, --older, --reason, --held …, or --all");
     }
-    Ok(effects)
-}
-
-fn words(done: Done) -> &'static str {
-    match done {
-        Done::Deleted => "deleted",
-        Done::Held => "held",
-        Done::Released => "released and due now",
-        Done::Due => "due now",
-        Done::WillBounce => "will be returned to its sender",
-        Done::Finished => "was finished before the order came",
-        Done::Asked => "is being worked on; the order is obeyed after that",
-        Done::Unfit => "not possible where the message is; see mailq",
+    let now = mailq::clock(layout, &settings(layout)?)?.now();
+    let mut chosen = Vec::new();
+    for group in select::groups(spool, filter)? {
+        for id in &group.ids {
+            let wanted = filter.is_open()
+                || spool
+                    .look(group.queue, group.place, id)
+                    .is_ok_and(|found| found.is_some_and(|listing| select::matches(filter, &listing, now)));
+            if wanted {
+                chosen.push((*id, group.queue, group.place));
+            }
+        }
     }
+    Ok(chosen)
 }

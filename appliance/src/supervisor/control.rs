@@ -14,7 +14,7 @@ use super::Happening;
 use crate::layout::Layout;
 
 /// Longest request.
-const REQUEST_MAX: u64 = 4096;
+const REQUEST_MAX: u64 = 64 * 1024;
 /// Longest answer.
 const ANSWER_MAX: u64 = 1 << 20;
 /// Callers served at one time.
@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const ANSWER_TIME: Duration = Duration::from_secs(60);
 
 /// What can be asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Request {
     /// How all fares.
@@ -36,6 +36,8 @@ pub(crate) enum Request {
     Look,
     /// Drain and end.
     Stop,
+    /// Keep and print these events of an administrator's command: whole JSON lines.
+    Record(String),
 }
 
 /// How a role fares.

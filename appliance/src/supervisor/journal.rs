@@ -70,6 +70,13 @@ impl Journal {
         }
     }
 
+    /// The files of events in `dir`, oldest first.
+    pub(crate) fn files(dir: &Path) -> Vec<(PathBuf, SystemTime)> {
+        let mut files = files(dir);
+        files.sort();
+        files.into_iter().map(|(_, path, _, changed)| (path, changed)).collect()
+    }
+
     /// Batches that could not be kept.
     #[cfg(test)]
     pub(crate) fn lost(&self) -> u64 {
@@ -98,6 +105,13 @@ impl Journal {
             }
         }
     }
+}
+
+/// Appends whole lines where no supervisor is at work on the files. What cannot be written is lost.
+pub(crate) fn append_once(dir: &Path, lines: &[u8]) {
+    let newest = files(dir).into_iter().max().map(|(_, path, ..)| path);
+    let path = newest.unwrap_or_else(|| dir.join(format!("{:018}{ENDING}", 0)));
+    let _ = OpenOptions::new().create(true).append(true).open(path).and_then(|mut file| file.write_all(lines));
 }
 
 /// Name, path, size and time of last change of each file of events.

@@ -159,6 +159,10 @@ impl Supervisor {
             }
             Happening::Asked { request: Request::Reload, reply } => self.reload(Some(reply)),
             Happening::Asked { request: Request::Look, reply } => self.look(reply),
+            Happening::Asked { request: Request::Record(lines), reply } => {
+                self.outlet.write(lines.as_bytes());
+                let _ = reply.send("{}".into());
+            }
             Happening::Asked { request: Request::Stop, reply } => {
                 let _ = reply.send("true".into());
                 self.stop();

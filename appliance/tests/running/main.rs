@@ -3,4 +3,5 @@
 
 mod commands;
 mod node;
+mod queue;
 mod supervisor;

@@ -71,7 +71,7 @@ pub fn run(arguments: &RunArguments, stop: &AtomicBool) -> Result<ExitCode> {
         let run = scenario::play_all(&choice, &view, stop);
         anyhow::ensure!(
             !run.results.is_empty() || stop.load(Ordering::Relaxed),
-            "no scenario has such a name; bongsu-harness list shows them"
+            "no scenario has such a name and judges such a system there; bongsu-harness list shows them"
         );
         failed += count(&run, |verdict| matches!(verdict, Verdict::Failed(_)));
         println!("\n{}", summary(&run));

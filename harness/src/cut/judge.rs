@@ -127,9 +127,23 @@ fn is_in_doubt(dialogue: &DialogueRecord) -> bool {
     let of_message = |text: &str| text.starts_with("(message, ") && text.ends_with(" octets)");
     let Some(at) = dialogue.lines.iter().rposition(|(_, side, text)| *side == 'C' && of_message(text)) else { return false };
     let ((sent, ..), after) = (&dialogue.lines[at], &dialogue.lines[at + 1..]);
-    let Some((replied, ..)) = after.iter().find(|(_, side, _)| *side == 'S') else { return true };
+    let Some(replied) = reply(&dialogue.lines, replies_until(&dialogue.lines[..=at], &of_message)) else { return true };
     let left = ["closed", "reset by the client"].contains(&dialogue.end.as_str());
     replied.saturating_sub(*sent) > IN_TIME || left && after.iter().all(|(_, side, _)| *side == 'S')
+}
+
+/// How many replies there are until the last of these lines has its own: a client may say them all at once, the message among them.
+fn replies_until(lines: &[(Duration, char, String)], of_message: &dyn Fn(&str) -> bool) -> usize {
+    let said: Vec<&str> = lines.iter().filter(|(_, side, _)| *side == 'C').map(|(.., text)| text.as_str()).collect();
+    // BDAT and its octets have one reply together (RFC 3030).
+    let chunks = said.windows(2).filter(|pair| pair[0].starts_with("BDAT ") && of_message(pair[1])).count();
+    1 + said.len() - chunks
+}
+
+/// When the reply with this number came, the greeting being the first.
+fn reply(lines: &[(Duration, char, String)], number: usize) -> Option<Duration> {
+    let whole = |(_, side, text): &&(Duration, char, String)| *side == 'S' && text.as_bytes().get(3) != Some(&b'-');
+    lines.iter().filter(whole).nth(number.checked_sub(1)?).map(|(at, ..)| *at)
 }
 
 #[cfg(test)]
@@ -140,6 +154,22 @@ mod tests {
     fn dialogue(lines: &[(char, &str)]) -> DialogueRecord {
         let lines = lines.iter().map(|(side, text)| (Duration::ZERO, *side, (*text).to_owned())).collect();
         DialogueRecord { lines, ..DialogueRecord::default() }
+    }
+
+    #[test]
+    fn a_reply_to_another_command_is_none_to_the_message() {
+        let session = [('S', "220 b"), ('C', "EHLO a"), ('S', "250-b"), ('S', "250 CHUNKING")];
+        let said = [
+            ('C', "MAIL FROM:<>"),
+            ('C', "RCPT TO:<x@b>"),
+            ('C', "BDAT 700 LAST"),
+            ('C', "(message, 700 octets)"),
+            ('C', "QUIT"),
+        ];
+        let replies = [('S', "250 to MAIL"), ('S', "250 to RCPT"), ('S', "250 to the message"), ('S', "221 bye")];
+        for (count, doubt) in [(0, true), (1, true), (2, true), (3, false), (4, false)] {
+            assert_eq!(is_in_doubt(&dialogue(&[&session[..], &said, &replies[..count]].concat())), doubt, "{count}");
+        }
     }
 
     fn copy(token: &str, text: Vec<u8>) -> Found {

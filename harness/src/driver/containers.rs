@@ -46,7 +46,7 @@ pub fn make(topology: &Topology) -> Result<Made> {
 fn server(topology: &Topology, node: &NodePlan, index: usize, run: &Arc<Run>) -> Result<Box<dyn Server>> {
     Ok(match node.system {
         SystemKind::Bongsu => Box::new(system::bongsu::Contained::make(topology, node, index, run)?),
-        SystemKind::Postfix => anyhow::bail!("SKIPPED: {}: postfix runs as processes only", node.name),
+        other => anyhow::bail!("SKIPPED: {}: {} runs as processes only", node.name, other.name()),
     })
 }
 

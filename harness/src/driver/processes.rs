@@ -2,8 +2,8 @@
 //!
 //! A run has a network `127.B.C.0/24` to itself. Each node asks a name server of its own view, in which the host name of another node
 //! is the gate of the link between the two; the gate connects onward from the asking node's address. So links break one by one,
-//! without root, and every server sees who is really behind a connection. A Postfix node needs root, and other ports than ours: see
-//! [`crate::system::postfix`].
+//! without root, and every server sees who is really behind a connection. A node of another make needs root, and other ports than
+//! ours: see [`crate::system`].
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
@@ -174,6 +174,8 @@ fn server(topology: &Topology, node: &NodePlan, place: &Place) -> Result<Box<dyn
     Ok(match node.system {
         SystemKind::Bongsu => Box::new(system::bongsu::Process::make(topology, node, place)?),
         SystemKind::Postfix => Box::new(system::postfix::Process::make(topology, node, place)?),
+        SystemKind::Exim => system::exim::make(topology, node, place)?,
+        SystemKind::OpenSmtpd => system::opensmtpd::make(topology, node, place)?,
     })
 }
 

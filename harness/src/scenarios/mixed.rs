@@ -1,8 +1,8 @@
-//! Two mail systems in one network: bongsu and Postfix keep mail for each other, and hand it over.
+//! Two mail systems in one network: bongsu and another keep mail for each other, and hand it over.
 
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 
 use crate::Result;
 use crate::faults::{KILL, STOP};
@@ -21,7 +21,7 @@ pub const ALL: &[Scenario] = &[
         name: "mail_is_handed_over_with_postfix_as_secondary",
         shows: "The primary is away, a Postfix backup MX takes mail for it, keeps it, and hands it over octet for octet when the primary is back.",
         rows: &["R3.3"],
-        topology: || with_postfix("pair", "secondary"),
+        topology: || with(SystemKind::Postfix, "pair", "secondary"),
         drivers: PROCESSES,
         systems: BONGSU,
         alone: false,
@@ -31,7 +31,47 @@ pub const ALL: &[Scenario] = &[
         name: "mail_is_handed_over_with_postfix_as_primary",
         shows: "A Postfix primary is away, our backup MX takes mail for it, keeps it, and hands it over octet for octet when Postfix is back.",
         rows: &["R3.1", "R3.3"],
-        topology: || with_postfix("pair", "primary"),
+        topology: || with(SystemKind::Postfix, "pair", "primary"),
+        drivers: PROCESSES,
+        systems: BONGSU,
+        alone: false,
+        run: handed_over,
+    },
+    Scenario {
+        name: "mail_is_handed_over_with_exim_as_secondary",
+        shows: "The primary is away, an Exim backup MX takes mail for it, keeps it, and hands it over octet for octet when the primary is back.",
+        rows: &["R3.3"],
+        topology: || with(SystemKind::Exim, "pair", "secondary"),
+        drivers: PROCESSES,
+        systems: BONGSU,
+        alone: false,
+        run: handed_over,
+    },
+    Scenario {
+        name: "mail_is_handed_over_with_exim_as_primary",
+        shows: "An Exim primary is away, our backup MX takes mail for it, keeps it, and hands it over octet for octet when Exim is back.",
+        rows: &["R3.1", "R3.3"],
+        topology: || with(SystemKind::Exim, "pair", "primary"),
+        drivers: PROCESSES,
+        systems: BONGSU,
+        alone: false,
+        run: handed_over,
+    },
+    Scenario {
+        name: "mail_is_handed_over_with_opensmtpd_as_secondary",
+        shows: "The primary is away, an OpenSMTPD backup MX takes mail for it, keeps it, and hands it over octet for octet when the primary is back.",
+        rows: &["R3.3"],
+        topology: || with(SystemKind::OpenSmtpd, "pair", "secondary"),
+        drivers: PROCESSES,
+        systems: BONGSU,
+        alone: false,
+        run: handed_over,
+    },
+    Scenario {
+        name: "mail_is_handed_over_with_opensmtpd_as_primary",
+        shows: "An OpenSMTPD primary is away, our backup MX takes mail for it, keeps it, and hands it over octet for octet when OpenSMTPD is back.",
+        rows: &["R3.1", "R3.3"],
+        topology: || with(SystemKind::OpenSmtpd, "pair", "primary"),
         drivers: PROCESSES,
         systems: BONGSU,
         alone: false,
@@ -41,7 +81,7 @@ pub const ALL: &[Scenario] = &[
         name: "primary_killed_under_load_with_postfix_as_one_of_two_secondaries",
         shows: "Three MX, one of them Postfix, the primary killed under load: both secondaries take over, and what each of them took is delivered.",
         rows: &["R3.3"],
-        topology: || with_postfix("three-mx", "third"),
+        topology: || with(SystemKind::Postfix, "three-mx", "third"),
         drivers: PROCESSES,
         systems: BONGSU,
         alone: false,
@@ -51,7 +91,7 @@ pub const ALL: &[Scenario] = &[
         name: "offices_write_to_each_other_with_postfix_as_the_other",
         shows: "Two offices, one of them Postfix, each the other's backup MX: mail crosses both ways, and neither loops mail for the other back to itself.",
         rows: &["R3.1", "R3.3"],
-        topology: || with_postfix("lab", "busan"),
+        topology: || with(SystemKind::Postfix, "lab", "busan"),
         drivers: PROCESSES,
         systems: BONGSU,
         alone: false,
@@ -59,12 +99,9 @@ pub const ALL: &[Scenario] = &[
     },
 ];
 
-/// A shipped topology in which one node is Postfix.
-fn with_postfix(name: &str, node: &str) -> Result<Topology> {
-    let mut topology = Topology::shipped(name)?;
-    let node = topology.nodes.iter_mut().find(|other| other.name == node).context("no such node")?;
-    node.system = SystemKind::Postfix;
-    Ok(topology)
+/// A shipped topology in which one node is of another make.
+fn with(system: SystemKind, name: &str, node: &str) -> Result<Topology> {
+    Topology::shipped(name)?.edit(node, |node| node.system = system)
 }
 
 fn handed_over(stage: &Stage) -> Result<()> {

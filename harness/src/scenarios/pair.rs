@@ -64,6 +64,16 @@ pub const ALL: &[Scenario] = &[
         run: quarantined,
     },
     Scenario {
+        name: "pair_does_not_believe_that_a_third_of_the_recipients_is_gone_until_told",
+        shows: "The primary loses a third of its recipients: its backup goes on to take mail for them, says so, and refuses them once a person confirms.",
+        rows: &["R3.3"],
+        topology: || pair(""),
+        drivers: EVERYWHERE,
+        systems: BONGSU,
+        alone: false,
+        run: shrunk,
+    },
+    Scenario {
         name: "pair_gives_nothing_to_a_server_with_another_key",
         shows: "Somebody stands at the primary's place with another key: he gets nothing, mail waits, and goes out when the primary has its key again.",
         rows: &["R3.3"],
@@ -121,6 +131,8 @@ fn peers(server: &dyn Server) -> Result<Vec<Value>> {
 /// Waits until a backup has reached its primary and knows its recipients.
 fn wait_known(stage: &Stage, backup: &str) -> Result<()> {
     let server = stage.server(backup)?;
+    // It may have started before its primary, and be patient.
+    server.command(&["pair", "fetch"], b"")?.ok()?;
     let waited = wait_for(&format!("the recipients at {backup}"), PATIENCE, || {
         let knows = |peer: &Value| peer["reached"] == true && peer["recipients"].as_u64().is_some_and(|count| count > 0);
         let mut primaries =
@@ -234,6 +246,30 @@ fn quarantined(stage: &Stage) -> Result<()> {
     }
     stage.ledger().discard(&gone);
     stage.ledger().discard(&both);
+    Ok(())
+}
+
+fn shrunk(stage: &Stage) -> Result<()> {
+    wait_known(stage, "secondary")?;
+    let (primary, secondary) = (stage.server("primary")?, stage.server("secondary")?);
+    let to_confirm = || Ok::<_, anyhow::Error>(peers(secondary)?.first().and_then(|peer| peer["to_confirm"].as_u64()));
+    // Of four accounts and two aliases; cut off, so that nobody sees the list between the two.
+    let away = stage.strike(&ISOLATE, &["primary"])?;
+    for gone in ["sora", "juno"] {
+        primary.command(&["account", "remove", &format!("{gone}@office.example")], b"")?.ok()?;
+    }
+    away.heal()?;
+    wait_for("a list that waits", PATIENCE, || Ok((to_confirm()? == Some(4)).then_some(())))
+        .with_context(|| secondary.log_tail(30))?;
+    wait_door(stage, "secondary", "juno@office.example", 250)?;
+    let refused = secondary.command(&["pair", "confirm", "nobody"], b"")?;
+    ensure!(refused.code != 0 && refused.text.contains("the peers are primary"), "{}", refused.text);
+    stage.held("the shorter list waits, and those who may be gone are taken as before");
+    secondary.command(&["pair", "confirm", "primary"], b"")?.ok()?;
+    wait_door(stage, "secondary", "juno@office.example", 550)?;
+    wait_door(stage, "secondary", SOMEBODY, 250)?;
+    ensure!(to_confirm()?.is_none(), "the list waits still");
+    stage.held("confirmed, it counts");
     Ok(())
 }
 

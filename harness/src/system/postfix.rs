@@ -7,7 +7,6 @@
 //! of this needs root.
 
 mod config;
-mod group;
 mod log;
 mod queue;
 mod server;
@@ -23,23 +22,20 @@ use std::time::Duration;
 use anyhow::Context;
 use rustix::process::Signal;
 
-use super::bongsu;
+use super::group::Group;
+use super::{bongsu, dovecot, maps};
 use crate::Result;
 use crate::client::{have, run_command};
 use crate::driver::processes::Place;
-use crate::node::{PATIENCE, port};
+use crate::node::PATIENCE;
 use crate::server::{Port, Server};
 use crate::sweep;
 use crate::topology::{NodePlan, Topology};
 use crate::volume::{Disk, Mounted};
-use crate::wait::{wait_for, wait_until};
-use group::Group;
+use crate::wait::wait_for;
 
 /// Where Postfix keeps its daemons (Debian's place).
 const DAEMONS: &str = "/usr/lib/postfix/sbin";
-/// Who owns the mailboxes: Postfix delivers to nobody whose number is below 100.
-const MAIL_OWNER: u32 = 65_534;
-
 /// Why a node can't be Postfix here; `None` where it can.
 pub fn impossible() -> Option<String> {
     if !rustix::process::getuid().is_root() {
@@ -105,7 +101,7 @@ impl Process {
     }
 
     fn lay_out(&self, place: &Place, settings: &[(String, String)], shipped: bool) -> Result<()> {
-        for below in ["etc", "lib", "dovecot", "data/queue", "data/mail"] {
+        for below in ["etc", "lib", "data/queue", "data/mail"] {
             std::fs::create_dir_all(self.below(below))?;
         }
         let owner = config::owner_of_postfix()?;
@@ -113,7 +109,7 @@ impl Process {
         // What checks the queue writes to it without root, while the daemon of the log does not run.
         std::fs::write(self.below("maillog"), "")?;
         std::os::unix::fs::chown(self.below("maillog"), Some(owner), None)?;
-        std::os::unix::fs::chown(self.below("data/mail"), Some(MAIL_OWNER), Some(MAIL_OWNER))?;
+        std::os::unix::fs::chown(self.below("data/mail"), Some(maps::MAIL_OWNER), Some(maps::MAIL_OWNER))?;
         let (host, address, nameserver) = (self.host.as_str(), self.address, place.nameserver.ip());
         let own = config::Own { dir: self.dir.path(), host, address, nameserver, shipped };
         let domain = if self.plan.domain.is_empty() { &self.host } else { &self.plan.domain };
@@ -121,8 +117,6 @@ impl Process {
             ("main.cf", config::main_cf(&own, settings)),
             ("master.cf", config::master_cf(&own)),
             ("resolv.conf", config::resolv_conf(&own)),
-            ("dovecot.conf", config::dovecot_conf(&own)),
-            ("users", config::users(&own, &self.plan)),
             ("mailboxes", config::mailboxes(&self.plan)),
             ("aliases", self.plan.aliases.clone()),
             ("local-host-names", format!("{domain}\n")),
@@ -130,13 +124,15 @@ impl Process {
         ] {
             std::fs::write(self.etc(file), text)?;
         }
+        dovecot::lay_out(self.dir.path(), self.address, &self.plan)?;
         self.map_aliases()
     }
 
     /// The aliases file as Postfix wants it: every local domain with every name.
     fn map_aliases(&self) -> Result<()> {
         let read = |file: &str| std::fs::read_to_string(self.etc(file));
-        Ok(std::fs::write(self.etc("virtual"), config::aliases(&self.plan, &read("aliases")?, &read("local-host-names")?))?)
+        let map = maps::aliases(&self.plan, &read("aliases")?, &read("local-host-names")?);
+        Ok(std::fs::write(self.etc("virtual"), maps::lines(&map, " "))?)
     }
 
     fn below(&self, path: &str) -> PathBuf {
@@ -167,15 +163,6 @@ impl Process {
         let mut command = Command::new("unshare");
         command.args(["-m", "sh", "-c", &script]).env("MAIL_CONFIG", &etc).env("TZ", "UTC");
         Group::start(command, &self.below("postfix.out"))
-    }
-
-    fn start_dovecot(&self) -> Result<Option<Group>> {
-        if self.plan.accounts.is_empty() {
-            return Ok(None);
-        }
-        let mut command = Command::new("dovecot");
-        command.arg("-F").arg("-c").arg(self.etc("dovecot.conf"));
-        Group::start(command, &self.below("dovecot.out")).map(Some)
     }
 
     fn wait_for_door(&self, port: Port) -> Result<()> {
@@ -219,11 +206,3 @@ impl Drop for Process {
         sweep::forget(&format!("directory {}", self.dir.path().display()));
     }
 }
-
-/// Until every process of a group is gone.
-fn wait_gone(what: &str, gone: impl FnMut() -> bool) -> Result<()> {
-    wait_until(&format!("the end of {what}"), PATIENCE, gone)
-}
-
-/// The ports that its servers listen on.
-const PORTS: (u16, u16) = (port::MX, port::POP3);

@@ -5,6 +5,7 @@
 
 mod clock;
 mod disk;
+mod locks;
 mod meta;
 mod mutant;
 mod random;
@@ -14,6 +15,7 @@ mod watched;
 
 pub use clock::Clock;
 pub use disk::{Dir, Disk, File, SyncAll};
+pub use locks::Locked;
 pub use meta::{Access, Entry, Kind, Meta, Purpose, Space};
 pub use mutant::is_mutant;
 pub use random::random_bytes;

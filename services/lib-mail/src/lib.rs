@@ -5,6 +5,7 @@
 
 mod address;
 mod envelope;
+mod meant;
 mod notification;
 mod queue_id;
 mod status;
@@ -13,6 +14,7 @@ mod trace;
 
 pub use address::{Address, AddressError, Domain, ReversePath};
 pub use envelope::{BodyType, Envelope, Notify, Peer, Protocol, Recipient, Return, Trust};
+pub use meant::meant_domain;
 pub use notification::{MAX_RETURNED, Notification, NotificationKind, notification_message_id};
 pub use queue_id::{QueueId, QueueIdError};
 pub use status::{By, Class, Enhanced, Status};

@@ -7,8 +7,12 @@ mod counters;
 mod event;
 mod json;
 mod maillog;
+mod sentence;
+mod threads;
 
 pub use counters::{Count, Counters};
 pub use event::{Event, Outcome, RoleName, Service, What};
 pub use json::{from_json, json_line};
 pub use maillog::maillog_line;
+pub use sentence::sentence;
+pub use threads::{Threads, next_id, remote_id};

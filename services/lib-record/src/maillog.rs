@@ -96,7 +96,7 @@ fn stat(outcome: Outcome, status: &Status, out: &mut String) -> fmt::Result {
 }
 
 /// `00:00:04`, with days in front where there are any: `1+02:03:04`.
-struct Delay(Duration);
+pub(crate) struct Delay(pub(crate) Duration);
 
 impl fmt::Display for Delay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -109,7 +109,7 @@ impl fmt::Display for Delay {
 }
 
 /// One field's value: nothing in it ends the field or the line.
-struct Value<'a>(&'a str);
+pub(crate) struct Value<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Value<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -118,7 +118,7 @@ impl fmt::Display for Value<'_> {
 }
 
 /// A sentence at a line's end: it may hold commas.
-struct Text<'a>(&'a str);
+pub(crate) struct Text<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

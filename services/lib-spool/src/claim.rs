@@ -10,7 +10,7 @@ use crate::error::{Corruption, Doing, Error};
 use crate::family::{self, Family};
 use crate::layout::{Shared, Spot, locked};
 use crate::lock::{Taken, take};
-use crate::stored::{self, Care, Content, History, MAX_HISTORY, Stored, Want, take_order};
+use crate::stored::{self, Care, Content, History, MAX_HISTORY, Stored, Want};
 use crate::tail::{self, Entry, Obeyed};
 use crate::{Command, Line, Outcome, Place, Queue, Recipients, What, ballast, thrift, trouble};
 
@@ -202,6 +202,14 @@ impl Claim {
         Ok(state.history.bounce_wanted())
     }
 
+    /// After this moment a failed attempt is the last: the envelope's, or a later one that a person gave with a fresh start, before
+    /// this claim or since.
+    pub fn deadline(&self) -> Result<Timestamp, Error> {
+        let mut state = locked(&self.state);
+        self.look_for_orders(&mut state)?;
+        Ok(state.history.deadline.unwrap_or(self.envelope.deadline))
+    }
+
     /// Appends outcomes, in one write; mere deliveries are kept back until the message is not to go at once. Equal outcomes of several
     /// recipients share a line; where the history is long, words are left out. Not durable before [`sync`](Self::sync). `Misuse`, and nothing is written, where an index names nobody, or an expansion grows too large.
     pub fn record(&self, outcomes: &[(usize, Outcome)]) -> Result<(), Error> {
@@ -330,7 +338,9 @@ impl Claim {
     /// Reads what was appended behind the commit for orders. The owner's own lines say none.
     fn look_for_orders(&self, state: &mut State) -> Result<(), Error> {
         let octets = self.file.read_from(self.history_at, MAX_HISTORY).doing("read the history of a message")?;
-        tail::parse(&self.spot.id, &octets).for_each(|(_, entry)| take_order(&mut state.history.wants, &entry));
+        // Outcomes are the owner's own, and known.
+        let orders = tail::parse(&self.spot.id, &octets).filter(|(_, entry)| !matches!(entry, Entry::Outcome(_)));
+        orders.for_each(|(_, entry)| state.history.take_order(&entry));
         Ok(())
     }
 
@@ -370,7 +380,7 @@ impl Claim {
                 self.file.set_mtime(now).doing("set the time of a message")?;
             }
         }
-        open.iter().for_each(|want| take_order(&mut state.history.wants, &Entry::Did(want.number, obeyed)));
+        open.iter().for_each(|want| state.history.take_order(&Entry::Did(want.number, obeyed)));
         Ok(Some(obeyed))
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lib_host::{File, random_bytes};
-use lib_mail::QueueId;
+use lib_mail::{QueueId, Timestamp};
 
 use crate::error::{Doing, Error};
 use crate::first_line::{FIRST_LINE, FirstLine};
@@ -29,6 +29,8 @@ pub enum Command {
     Release,
     /// Attempt it now.
     Retry,
+    /// Give it a fresh start with this deadline: attempts are counted anew, it is due at once, and held no longer.
+    Requeue(Timestamp),
 }
 
 /// What a command did to one of a message's files.
@@ -55,6 +57,8 @@ pub enum Done {
     Due,
     /// It is due now, and its consumer will return it.
     WillBounce,
+    /// It has a fresh start, and is due now.
+    Requeued,
     /// Its consumer finished it first.
     Finished,
     /// Its consumer is busy with it and has not answered in time; it will obey before it lets go.
@@ -132,14 +136,14 @@ impl Order<'_> {
                 Done::Held
             }
             (Command::Retry, _) => self.due(file, Done::Due)?,
-            (Command::Bounce, place) => {
-                if !self.is_asked(file, Command::Bounce)? {
-                    self.append(file, &Entry::Want(random_number(), Command::Bounce))?;
+            (Command::Bounce | Command::Requeue(_), place) => {
+                if !self.is_asked(file, self.command)? {
+                    self.append(file, &Entry::Want(random_number(), self.command))?;
                 }
                 if place == Place::Held {
                     self.shared.relocate(self.spot, Place::Queued).doing("release a message")?;
                 }
-                self.due(file, Done::WillBounce)?
+                self.due(file, if self.command == Command::Bounce { Done::WillBounce } else { Done::Requeued })?
             }
             (Command::Release, _) => {
                 self.close_orders(file)?;
@@ -274,6 +278,7 @@ impl Order<'_> {
             (Obeyed::Deleted, _) => Done::Deleted,
             (Obeyed::Held, _) => Done::Held,
             (Obeyed::Due, Command::Bounce) => Done::WillBounce,
+            (Obeyed::Due, Command::Requeue(_)) => Done::Requeued,
             (Obeyed::Due, _) => Done::Due,
         }
     }

@@ -88,12 +88,14 @@ pub struct Recipients {
     members: Vec<Member>,
     /// Shared by copies until one takes another line.
     lines: Arc<Vec<Line>>,
+    /// Lines before a fresh start: they tell what happened, and no longer count as attempts.
+    past: usize,
     envelope: usize,
 }
 
 impl Recipients {
     pub(crate) fn new(envelope: usize) -> Recipients {
-        Recipients { fates: vec![Fate::Pending; envelope], members: Vec::new(), lines: Arc::default(), envelope }
+        Recipients { fates: vec![Fate::Pending; envelope], members: Vec::new(), lines: Arc::default(), past: 0, envelope }
     }
 
     /// Takes a line in; `false`, and no change, where it names nobody or one who does not exist.
@@ -185,9 +187,16 @@ impl Recipients {
         self.outcomes_of(index).any(|outcome| matches!(outcome.what, What::Notified(_)))
     }
 
-    /// How often a recipient was deferred.
+    /// How often a recipient was deferred since the last fresh start ([`Command::Requeue`](crate::Command::Requeue)).
     pub fn deferrals(&self, index: usize) -> usize {
-        self.outcomes_of(index).filter(|outcome| outcome.what == What::Deferred).count()
+        let since = self.lines.get(self.past..).unwrap_or_default();
+        let hits = |line: &&Line| line.outcome.what == What::Deferred && line.recipients.binary_search(&index).is_ok();
+        since.iter().filter(hits).count()
+    }
+
+    /// From here on attempts are counted anew.
+    pub(crate) fn start_afresh(&mut self) {
+        self.past = self.lines.len();
     }
 
     /// All lines, oldest first.
@@ -195,9 +204,9 @@ impl Recipients {
         &self.lines
     }
 
-    /// When the last line was recorded.
+    /// When the last line since a fresh start was recorded.
     pub fn last_at(&self) -> Option<Timestamp> {
-        self.lines.last().map(|line| line.outcome.status.at)
+        self.lines.get(self.past..)?.last().map(|line| line.outcome.status.at)
     }
 
     /// When the last deferral was recorded.

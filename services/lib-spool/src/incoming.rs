@@ -98,7 +98,7 @@ pub struct Incoming {
 
 /// A file in row B: ours, locked, line 1 blank.
 #[derive(Debug)]
-struct Draft {
+pub(crate) struct Draft {
     spot: Spot,
     file: File,
     /// Octets written: line 1 and the message so far.
@@ -281,7 +281,7 @@ impl Drop for Incoming {
 }
 
 impl Draft {
-    fn create(shared: &Shared, spot: Spot) -> Result<Draft, Error> {
+    pub(crate) fn create(shared: &Shared, spot: Spot) -> Result<Draft, Error> {
         let file = shared.shard(spot).and_then(|shard| shard.create(spot.id.as_str())).doing("make the file of a message")?;
         space::took(shared, 0, 1);
         let draft = Draft { spot, file, written: 0, lined: false, named_unsynced: !shared.names_follow };
@@ -297,7 +297,7 @@ impl Draft {
         }
     }
 
-    fn write(&mut self, shared: &Shared, octets: &[u8]) -> Result<(), Error> {
+    pub(crate) fn write(&mut self, shared: &Shared, octets: &[u8]) -> Result<(), Error> {
         self.file.write_at(octets, self.written).doing("write a message")?;
         space::took(shared, octets.len(), 0);
         self.written += octets.len() as u64;
@@ -330,6 +330,18 @@ impl Draft {
         Ok(())
     }
 
+    pub(crate) fn id(&self) -> QueueId {
+        self.spot.id
+    }
+
+    /// Row B to E, of a file that is whole but for its line 1.
+    pub(crate) fn commit(&mut self, shared: &Shared, line: &[u8; FIRST_LINE], due: Timestamp) -> Result<(), Error> {
+        self.lined = true;
+        self.file.write_at(line, 0).doing("write the first line of a message")?;
+        self.file.set_mtime(due).doing("set the time of a message")?;
+        self.sync(shared)
+    }
+
     /// The commit.
     fn sync(&self, shared: &Shared) -> Result<(), Error> {
         if self.named_unsynced {
@@ -340,7 +352,7 @@ impl Draft {
     }
 
     /// Row D or B to nothing, as durably as the disk still allows; the error that counts is the first.
-    fn abandon(self, shared: &Shared) {
+    pub(crate) fn abandon(self, shared: &Shared) {
         if self.lined {
             let _ = self.file.write_at(&BLANK, 0);
         }
@@ -348,7 +360,7 @@ impl Draft {
     }
 
     /// Row B to nothing.
-    fn unlink(&self, shared: &Shared) {
+    pub(crate) fn unlink(&self, shared: &Shared) {
         let _ = shared.shard(self.spot).and_then(|shard| shard.unlink(self.spot.id.as_str()));
     }
 }

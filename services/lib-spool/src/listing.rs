@@ -3,12 +3,12 @@
 use std::io::ErrorKind;
 use std::sync::Arc;
 
-use lib_host::Access;
+use lib_host::{Access, Locked, Meta};
 use lib_mail::{Envelope, QueueId, Timestamp};
 
 use crate::error::{Corruption, Doing, Error};
 use crate::layout::{Shared, Spot};
-use crate::stored::{self, Care, Content};
+use crate::stored::{self, Care, Content, Stored};
 use crate::{Place, Queue, Recipients};
 
 /// A message as it lay there a moment ago.
@@ -28,6 +28,19 @@ pub struct Listing {
     pub envelope: Envelope,
     /// What became of its recipients so far.
     pub recipients: Recipients,
+    pub(crate) meta: Meta,
+    pub(crate) history_at: u64,
+}
+
+/// The messages that somebody was at work on a moment ago: those whose lock was held. A look without a lock, which disturbs nobody.
+#[derive(Debug, Clone)]
+pub struct InWork(pub(crate) Locked);
+
+impl InWork {
+    /// Whether the message is among them.
+    pub fn has(&self, listing: &Listing) -> bool {
+        self.0.has(&listing.meta)
+    }
 }
 
 /// Messages of a queue, in no order; those that vanish meanwhile or are still being written are left out.
@@ -71,7 +84,7 @@ impl Iterator for Listings {
 
 /// Reads one message; `None` where there is none, or none yet.
 pub(crate) fn look(shared: &Shared, spot: Spot) -> Result<Option<Listing>, Error> {
-    let Spot { queue, place, id } = spot;
+    let Spot { queue, id, .. } = spot;
     let file = match shared.shard(spot).and_then(|shard| shard.open(id.as_str(), Access::Read)) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         opened => opened.doing("look at a message")?,
@@ -81,14 +94,21 @@ pub(crate) fn look(shared: &Shared, spot: Spot) -> Result<Option<Listing>, Error
         Content::Blank => Ok(None),
         Content::Newer => Err(Error::Newer { queue, id }),
         Content::Wrong(fault) => Err(Error::Corrupt(Corruption { id, queue, fault, set_aside: false })),
-        Content::Good(stored) => Ok(Some(Listing {
-            id,
-            queue,
-            place,
-            due: meta.mtime,
-            message_len: stored.lengths.message,
-            envelope: stored.envelope,
-            recipients: stored.history.recipients,
-        })),
+        Content::Good(stored) => Ok(Some(of(spot, meta, *stored))),
+    }
+}
+
+/// What is shown of a message that was read.
+pub(crate) fn of(Spot { queue, place, id }: Spot, meta: Meta, stored: Stored) -> Listing {
+    Listing {
+        id,
+        queue,
+        place,
+        due: meta.mtime,
+        message_len: stored.lengths.message,
+        envelope: stored.envelope,
+        recipients: stored.history.recipients,
+        meta,
+        history_at: stored.lengths.history_at(),
     }
 }

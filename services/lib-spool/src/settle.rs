@@ -1,7 +1,7 @@
 //! The end of an attempt, the same for every consumer: what waits gets its next moment, what has waited too long fails, who is to
 //! be told is told, and the message is let go or removed.
 
-use lib_mail::{Address, Enhanced, Status, Timestamp};
+use lib_mail::{Address, Enhanced, Envelope, Status, Timestamp};
 use lib_policy::{AfterFailure, Failure, Schedule};
 
 use crate::notify::{ReportingMta, Teller, Told};
@@ -146,7 +146,12 @@ impl Settling<'_> {
             previous,
             warned: pending.iter().any(|index| recipients.notified(*index)),
         };
-        Ok(Some(self.schedule.verdict_after_failure(claim.envelope(), failure)))
+        let deadline = claim.deadline()?;
+        if deadline == claim.envelope().deadline {
+            return Ok(Some(self.schedule.verdict_after_failure(claim.envelope(), failure)));
+        }
+        let envelope = Envelope { deadline, ..claim.envelope().clone() };
+        Ok(Some(self.schedule.verdict_after_failure(&envelope, failure)))
     }
 
     /// Records the failure of all that is pending.

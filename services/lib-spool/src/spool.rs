@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::settle::schedule_of;
-use lib_host::{Clock, Disk};
+use lib_host::{Clock, Disk, Locked};
 use lib_mail::{QueueId, Timestamp};
 use lib_settings::Settings;
 
@@ -13,8 +13,8 @@ use crate::error::Doing;
 use crate::layout::{Shared, Spot};
 use crate::trouble::MOST_PAUSE;
 use crate::{
-    Child, Claim, Command, Due, Effect, Error, Incoming, Listing, Listings, Place, Queue, Space, Swept, ballast, claim,
-    command, family, listing, space, sweep,
+    Arrival, Arrived, Child, Claim, Command, Departure, Due, Effect, Error, Examined, InWork, Incoming, Listing, Listings,
+    Place, Queue, Space, Swept, ballast, claim, command, examine, family, listing, space, sweep, transfer,
 };
 
 /// How a spool is opened.
@@ -130,6 +130,31 @@ impl Spool {
         Listings::new(self.shared.clone(), queue)
     }
 
+    /// The ids of a queue's messages in one place, in the order of their arrival. Opens nothing.
+    pub fn ids(&self, queue: Queue, place: Place) -> Result<Vec<QueueId>, Error> {
+        let mut found = Vec::new();
+        for shard in QueueId::shards() {
+            found.extend(self.shared.ids(queue, place, shard).doing("list a queue")?);
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    /// One message in one place, without a lock. `None` where it is gone, or being written.
+    pub fn look(&self, queue: Queue, place: Place, id: &QueueId) -> Result<Option<Listing>, Error> {
+        listing::look(&self.shared, Spot { queue, place, id: *id })
+    }
+
+    /// Whom somebody is at work on now.
+    pub fn in_work(&self) -> InWork {
+        InWork(Locked::now())
+    }
+
+    /// All that can be told of a message, from every place it lies in, damaged or not, without a lock. Empty where it is unknown.
+    pub fn examine(&self, id: &QueueId) -> Result<Vec<Examined>, Error> {
+        examine::examine(&self.shared, id)
+    }
+
     /// One message in all the places it lies, without a lock. Empty where it is unknown.
     pub fn show(&self, id: &QueueId) -> Result<Vec<Listing>, Error> {
         let places =
@@ -147,6 +172,18 @@ impl Spool {
             }
         }
         Ok(found)
+    }
+
+    /// Opens a message to be copied to another node. `take`: to be moved there: it is locked until what this returns is dropped, and can be
+    /// removed. `Corrupt` and `Newer` where it cannot go.
+    pub fn depart(&self, queue: Queue, place: Place, id: &QueueId, take: bool) -> Result<Departure, Error> {
+        transfer::depart(&self.shared, Spot { queue, place, id: *id }, take)
+    }
+
+    /// Commits a message that left another node, under its own id: `arrival.len` octets of `from`. Where it did not come to be committed,
+    /// some of them may be unread.
+    pub fn arrive(&self, arrival: Arrival, from: &mut dyn std::io::Read) -> Result<Arrived, Error> {
+        transfer::arrive(&self.shared, arrival, from)
     }
 
     /// Orders a message about, in both queues and wherever it lies. Where its consumer is busy with it, waits up to `patience` for the

@@ -3,7 +3,7 @@
 use std::io;
 
 use lib_host::File;
-use lib_mail::{Envelope, QueueId};
+use lib_mail::{Envelope, QueueId, Timestamp};
 
 use crate::envelope::{self, MAX_ENVELOPE};
 use crate::error::Fault;
@@ -48,6 +48,8 @@ pub(crate) struct Stored {
 pub(crate) struct History {
     pub(crate) recipients: Recipients,
     pub(crate) wants: Vec<Want>,
+    /// Where a person gave the message a fresh start: its deadline since then.
+    pub(crate) deadline: Option<Timestamp>,
 }
 
 /// An order to the message.
@@ -60,14 +62,25 @@ pub(crate) struct Want {
 
 impl History {
     pub(crate) fn read(id: &QueueId, octets: &[u8], recipients: usize) -> History {
-        let mut history = History { recipients: Recipients::new(recipients), wants: Vec::new() };
+        let mut history = History { recipients: Recipients::new(recipients), wants: Vec::new(), deadline: None };
         for (_, entry) in tail::parse(id, octets) {
             match entry {
                 Entry::Outcome(line) => drop(history.recipients.take(line)),
-                order => take_order(&mut history.wants, &order),
+                order => history.take_order(&order),
             }
         }
         history
+    }
+
+    /// Adds what a line says of orders; a line seen before adds nothing. An order for a fresh start is in force as soon as it is read.
+    pub(crate) fn take_order(&mut self, entry: &Entry) {
+        if let Entry::Want(number, Command::Requeue(deadline)) = entry
+            && self.wants.iter().all(|want| want.number != *number)
+        {
+            self.recipients.start_afresh();
+            self.deadline = Some(*deadline);
+        }
+        take_order(&mut self.wants, entry);
     }
 
     /// Whether a person asked for the message to be returned now.
@@ -180,9 +193,10 @@ pub(crate) fn read_octets(mut octets: Vec<u8>, id: &QueueId, care: Care) -> Cont
 }
 
 fn understand(id: &QueueId, lengths: Lengths, envelope: &[u8], history: &[u8], octets: Option<Vec<u8>>) -> Content {
-    let Some((envelope, parent_queue)) = std::str::from_utf8(envelope).ok().and_then(envelope::parse) else {
+    let Some((mut envelope, parent_queue)) = std::str::from_utf8(envelope).ok().and_then(envelope::parse) else {
         return Content::Newer;
     };
     let history = History::read(id, history, envelope.recipients.len());
+    envelope.deadline = history.deadline.unwrap_or(envelope.deadline);
     Content::Good(Box::new(Stored { lengths, envelope, parent_queue, history, octets }))
 }

@@ -34,6 +34,8 @@ const VERBS: [(Command, &str); 5] = [
     (Command::Release, "release"),
     (Command::Retry, "retry"),
 ];
+/// The order that has an argument: the new deadline.
+const REQUEUE: &str = "requeue";
 const EFFECTS: [(Obeyed, &str); 3] = [(Obeyed::Deleted, "deleted"), (Obeyed::Held, "held"), (Obeyed::Due, "due")];
 
 fn word<T: PartialEq>(table: &[(T, &'static str)], value: &T) -> &'static str {
@@ -63,6 +65,9 @@ pub(crate) fn print(out: &mut String, id: &QueueId, at: Timestamp, entry: &Entry
     let _ = write!(out, "@{at} ");
     match entry {
         Entry::Outcome(line) => print_outcome(out, line),
+        Entry::Want(number, Command::Requeue(deadline)) => {
+            let _ = write!(out, "want {number:08x} {REQUEUE} {deadline}");
+        }
         Entry::Want(number, command) => {
             let _ = write!(out, "want {number:08x} {}", word(&VERBS, command));
         }
@@ -122,9 +127,10 @@ fn print_list(out: &mut String, list: &[usize]) {
     }
 }
 
-/// The good lines of a history, oldest first; what is torn or foreign is skipped.
+/// The good lines of a history, oldest first; what is torn or foreign is skipped. NUL ends a line, too: where a power cut leaves zeros of an
+/// append, its LF may be among them, and the line before it was synced.
 pub(crate) fn parse<'a>(id: &'a QueueId, octets: &'a [u8]) -> impl Iterator<Item = (Timestamp, Entry)> + 'a {
-    octets.split(|octet| *octet == b'\n').filter_map(|line| parse_line(id, std::str::from_utf8(line).ok()?))
+    octets.split(|octet| matches!(octet, b'\n' | 0)).filter_map(|line| parse_line(id, std::str::from_utf8(line).ok()?))
 }
 
 fn parse_line(id: &QueueId, line: &str) -> Option<(Timestamp, Entry)> {
@@ -140,7 +146,11 @@ fn parse_line(id: &QueueId, line: &str) -> Option<(Timestamp, Entry)> {
         "want" | "did" => {
             let (number, name) = rest.split_once(' ')?;
             let number = u32::from_str_radix(number, 16).ok()?;
-            if kind == "want" { Entry::Want(number, value(&VERBS, name)?) } else { Entry::Did(number, value(&EFFECTS, name)?) }
+            match (kind, name.split_once(' ')) {
+                ("want", Some((REQUEUE, deadline))) => Entry::Want(number, Command::Requeue(Timestamp(deadline.parse().ok()?))),
+                ("want", _) => Entry::Want(number, value(&VERBS, name)?),
+                _ => Entry::Did(number, value(&EFFECTS, name)?),
+            }
         }
         _ => return None,
     };

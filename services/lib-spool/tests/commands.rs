@@ -22,7 +22,8 @@ fn done(spool: &Spool, id: &QueueId, command: Command, patience: Duration) -> Ve
 #[test]
 fn what_becomes_of_a_message_at_rest() {
     use Place::{Held, Queued};
-    let table: [(Place, Command, Done, Option<Place>); 10] = [
+    const ANEW: Command = Command::Requeue(common::START);
+    let table: [(Place, Command, Done, Option<Place>); 12] = [
         (Queued, Command::Delete, Done::Deleted, None),
         (Queued, Command::Bounce, Done::WillBounce, Some(Queued)),
         (Queued, Command::Hold, Done::Held, Some(Held)),
@@ -33,6 +34,8 @@ fn what_becomes_of_a_message_at_rest() {
         (Held, Command::Hold, Done::Unfit, Some(Held)),
         (Held, Command::Release, Done::Released, Some(Queued)),
         (Held, Command::Retry, Done::Unfit, Some(Held)),
+        (Queued, ANEW, Done::Requeued, Some(Queued)),
+        (Held, ANEW, Done::Requeued, Some(Queued)),
     ];
     for (place, command, want, then) in table {
         let disk = SimDisk::new();
@@ -76,6 +79,7 @@ fn a_message_in_flight_obeys_before_it_is_let_go() {
         (Command::Hold, Ended::Held, Done::Held),
         (Command::Retry, Ended::Due, Done::Due),
         (Command::Bounce, Ended::Due, Done::WillBounce),
+        (Command::Requeue(START), Ended::Due, Done::Requeued),
     ] {
         let disk = SimDisk::new();
         let spool = open(&disk);
@@ -255,4 +259,38 @@ fn a_message_that_comes_in_held_says_why() {
     assert_eq!(said, [why.clone(), why]);
     assert_eq!(listing.recipients.pending(), [0, 1]);
     assert_eq!(done(&spool, &committed.id(), Command::Release, NOW), [(Queue::Local, Place::Held, Done::Released)]);
+}
+
+/// R3.6: attempts are counted anew, the deadline is the new one, also for an owner that is at work meanwhile; what happened stays told.
+#[test]
+fn a_fresh_start_forgets_attempts_and_not_outcomes() {
+    let later = START.plus(Duration::from_secs(9 * 24 * 3600));
+    for in_flight in [false, true] {
+        let disk = SimDisk::new();
+        let spool = open(&disk);
+        let id = put(&spool, b"x", to(Queue::Relay, &["a@far.example", "b@far.example"])).unwrap();
+        let claim = spool.claim(Queue::Relay, &id).unwrap().unwrap();
+        claim.record(&[(0, outcome(What::Deferred)), (1, outcome(What::Relayed))]).unwrap();
+        let ordered = |told| {
+            assert_eq!(done(&spool, &id, Command::Requeue(later), NOW), [(Queue::Relay, Place::Queued, told)]);
+        };
+        if in_flight {
+            ordered(Done::Asked);
+            assert_eq!(claim.deadline().unwrap(), later);
+            assert_eq!(claim.recipients().deferrals(0), 0);
+            assert_eq!(claim.defer(later).unwrap(), Ended::Due);
+        } else {
+            claim.defer(later).unwrap();
+            ordered(Done::Requeued);
+        }
+        for _ in 0..2 {
+            assert_eq!(due(&spool, Queue::Relay, START), [id]);
+            let claim = spool.claim(Queue::Relay, &id).unwrap().unwrap();
+            let recipients = claim.recipients();
+            assert_eq!((recipients.deferrals(0), recipients.last_at()), (0, None));
+            assert_eq!(claim.pending(), [0]);
+            assert_eq!(recipients.lines().len(), 2);
+            assert_eq!((claim.envelope().deadline, claim.deadline().unwrap()), (later, later));
+        }
+    }
 }

@@ -59,6 +59,21 @@ fn scenarios() -> Vec<Scenario> {
                 claim.defer(START.plus(Duration::from_secs(60))).map(drop)
             },
         ),
+        // As relay-out does where the first of two destinations is done before the second.
+        Scenario::new(
+            "one relayed and synced, then one deferred",
+            move |spool, log| log.commit(spool, &message(500), two()).unwrap(),
+            |spool, log| {
+                let id = log.first();
+                let Some(claim) = spool.claim(Queue::Relay, &id)? else { return Ok(()) };
+                log.deliver(id, Queue::Relay, 0);
+                claim.record(&[(0, outcome(What::Relayed))])?;
+                claim.sync()?;
+                log.synced(id, Queue::Relay, 0);
+                claim.record(&[(1, outcome(What::Deferred))])?;
+                claim.defer(START.plus(Duration::from_secs(60))).map(drop)
+            },
+        ),
         Scenario::new(
             "hold by its consumer",
             move |spool, log| log.commit(spool, &message(500), two()).unwrap(),
@@ -73,6 +88,15 @@ fn scenarios() -> Vec<Scenario> {
                 log.held(id);
                 log.released(id);
                 spool.command(&id, Command::Release, Duration::ZERO).map(drop)
+            },
+        ),
+        Scenario::new(
+            "a fresh start of held files",
+            |spool, log| log.commit(spool, &message(500), held(to_both())).unwrap(),
+            |spool, log| {
+                let id = log.first();
+                log.released(id);
+                spool.command(&id, Command::Requeue(START), Duration::ZERO).map(drop)
             },
         ),
         Scenario::new(

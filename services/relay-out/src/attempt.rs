@@ -15,6 +15,7 @@ use crate::destinations::{Ticket, Went};
 use crate::dial::Manner;
 use crate::hop::{Group, NextHop, Servers, groups};
 use crate::message::Message;
+use crate::reroute::reroute;
 use crate::shared::Shared;
 use crate::targets::targets;
 use crate::terms::Terms;
@@ -57,8 +58,8 @@ async fn blocking<T: Send + 'static>(call: impl FnOnce() -> Result<T, Error> + S
 
 async fn run(shared: &Arc<Shared>, terms: &Arc<Terms>, id: QueueId) -> Result<Next, Error> {
     let opened = blocking({
-        let (spool, terms) = (shared.spool.clone(), terms.clone());
-        move || open(&spool, &terms, id)
+        let (shared, terms) = (shared.clone(), terms.clone());
+        move || open(&shared, &terms, id)
     });
     let Some(opened) = opened.await? else { return Ok(Next::Gone) };
     let Opened { claim, message, previous } = opened;
@@ -150,17 +151,21 @@ struct Opened {
     previous: Option<Timestamp>,
 }
 
-fn open(spool: &lib_spool::Spool, terms: &Terms, id: QueueId) -> Result<Option<Opened>, Error> {
-    let Some(claim) = spool.claim(Queue::Relay, &id)? else { return Ok(None) };
+fn open(shared: &Shared, terms: &Terms, id: QueueId) -> Result<Option<Opened>, Error> {
+    let Some(claim) = shared.spool.claim(Queue::Relay, &id)? else { return Ok(None) };
+    let previous = claim.recipients().last_at();
+    let returned = claim.bounce_wanted()?;
+    if !returned {
+        reroute(shared, terms, &claim)?;
+    }
     let claim = Arc::new(claim);
-    let recipients = claim.recipients();
-    let message = if recipients.pending().is_empty() || claim.bounce_wanted()? {
+    let message = if returned || claim.pending().is_empty() {
         None
     } else {
         let read = Message::read(&claim, &terms.hostname.key(), &terms.zone);
         Some(read.map_err(|source| Error::Disk { doing: "read a message", source })?)
     };
-    Ok(Some(Opened { claim, message, previous: recipients.last_at() }))
+    Ok(Some(Opened { claim, message, previous }))
 }
 
 /// The one destination of a message that has no other.
@@ -196,7 +201,11 @@ async fn deliver_to_one(
             settled
         }
         None if all.can_park(&key) => return None,
-        None => (self::all(&indexes, &crowded(&key, shared.clock.now())), None),
+        None => {
+            let fates = self::all(&indexes, &crowded(&key, shared.clock.now()));
+            tell_peer(shared, hop, &fates);
+            (fates, None)
+        }
     };
     tell_events(shared, message, &fates);
     Some((fates, permit.into_iter().collect()))
@@ -226,7 +235,11 @@ async fn deliver(
         Some(patience) => ticket.place_within(patience).await,
         None => Some(ticket.place().await),
     };
-    let Some(mut place) = place else { return (all(&indexes, &crowded(&hop.key(), shared.clock.now())), None) };
+    let Some(mut place) = place else {
+        let fates = all(&indexes, &crowded(&hop.key(), shared.clock.now()));
+        tell_peer(&shared, &hop, &fates);
+        return (fates, None);
+    };
     let manner = Manner::of(&hop, &terms);
     let fates = place.visit(walk(&shared.dialer, &manner, &targets, &message, &indexes)).await;
     tell_peer(&shared, &hop, &fates);

@@ -16,6 +16,7 @@ mod idle;
 mod message;
 mod pair;
 mod program;
+mod reroute;
 mod scheduler;
 mod shared;
 mod targets;

@@ -6,8 +6,10 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use super::{DAEMONS, MAIL_OWNER, PORTS};
+use super::DAEMONS;
+use super::maps::MAIL_OWNER;
 use crate::Result;
+use crate::node::port;
 use crate::topology::NodePlan;
 
 /// What makes a node this one and no other.
@@ -118,33 +120,12 @@ pub(super) fn main_cf(own: &Own<'_>, settings: &[(String, String)]) -> String {
 
 /// Services and the door.
 pub(super) fn master_cf(own: &Own<'_>) -> String {
-    format!("{}:{} inet n - n - - smtpd\n{SERVICES}", own.address, PORTS.0)
+    format!("{}:{} inet n - n - - smtpd\n{SERVICES}", own.address, port::MX)
 }
 
 /// The node's view of the name server, on port 53, as there is no other for the resolver library.
 pub(super) fn resolv_conf(own: &Own<'_>) -> String {
     format!("nameserver {}\noptions timeout:1 attempts:2\n", own.nameserver)
-}
-
-/// POP3 over the Maildirs.
-pub(super) fn dovecot_conf(own: &Own<'_>) -> String {
-    let (dir, address, port) = (own.dir.display(), own.address, PORTS.1);
-    format!(
-        "base_dir = {dir}/dovecot/run\nstate_dir = {dir}/dovecot/state\nlog_path = {dir}/dovecot.log\nprotocols = pop3\nlisten = {address}\nssl = no\n\
-         disable_plaintext_auth = no\nmail_location = maildir:~/Maildir\nfirst_valid_uid = 100\nmail_max_userip_connections = 1000\n\
-         passdb {{\n  driver = passwd-file\n  args = scheme=PLAIN username_format=%u {dir}/etc/users\n}}\n\
-         userdb {{\n  driver = passwd-file\n  args = username_format=%u {dir}/etc/users\n}}\n\
-         service pop3-login {{\n  inet_listener pop3 {{\n    port = {port}\n  }}\n  inet_listener pop3s {{\n    port = 0\n  }}\n}}\n"
-    )
-}
-
-/// Dovecot's accounts.
-pub(super) fn users(own: &Own<'_>, plan: &NodePlan) -> String {
-    let line = |user: &String| {
-        let (dir, domain) = (own.dir.display(), &plan.domain);
-        format!("{user}@{domain}:{{PLAIN}}secret-{user}:{MAIL_OWNER}:{MAIL_OWNER}::{dir}/data/mail/{domain}/{user}\n")
-    };
-    plan.accounts.iter().map(line).collect()
 }
 
 /// Address and Maildir of each account.
@@ -153,31 +134,12 @@ pub(super) fn mailboxes(plan: &NodePlan) -> String {
     plan.accounts.iter().map(|user| format!("{user}@{domain} {domain}/{user}/Maildir/\n")).collect()
 }
 
-/// An aliases file as a map of whole addresses: a name without a domain means it in each of `domains`.
-pub(super) fn aliases(plan: &NodePlan, text: &str, domains: &str) -> String {
-    let full = |target: &str| if target.contains('@') { target.to_owned() } else { format!("{target}@{}", plan.domain) };
-    let mut map = String::new();
-    for (name, targets) in text.lines().filter_map(|line| line.split_once(':')) {
-        let targets: Vec<String> = targets.split(',').map(|target| full(target.trim())).collect();
-        let name = name.trim();
-        if name.contains('@') {
-            let _ = writeln!(map, "{name} {}", targets.join(", "));
-            continue;
-        }
-        for domain in domains.split_whitespace() {
-            let _ = writeln!(map, "{name}@{domain} {}", targets.join(", "));
-        }
-    }
-    map
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::topology::Topology;
 
     #[test]
-    fn a_setting_wins_and_aliases_become_whole() {
+    fn a_setting_wins() {
         let own = Own {
             dir: Path::new("/tmp/x"),
             host: "a.office.example",
@@ -190,12 +152,6 @@ mod tests {
         assert!(text.contains("\nmessage_size_limit = 1000\n") && text.contains("proxy_interfaces = 127.1.2.10\n"), "{text}");
         assert!(
             text.contains("queue_run_delay = 1s\n") && !main_cf(&Own { shipped: true, ..own }, &[]).contains("queue_run_delay")
-        );
-        let topology = Topology::shipped("single").unwrap();
-        let map = aliases(&topology.nodes[0], "info: sora\nx@a.example: juno, far@b.example\n", "office.example\nc.example\n");
-        assert_eq!(
-            map,
-            "info@office.example sora@office.example\ninfo@c.example sora@office.example\nx@a.example juno@office.example, far@b.example\n"
         );
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::super::date::{days_of, year_of};
 use crate::server::Event;
 
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -51,31 +52,9 @@ fn milliseconds(stamp: &str, year: i64) -> Option<i64> {
     Some((((days * 24 + hours) * 60 + minutes) * 60 + seconds) * 1000)
 }
 
-/// Days since 1970 of a date of the Gregorian calendar.
-fn days_of(year: i64, month: i64, day: i64) -> i64 {
-    // Years begin in March here, so that the day that is sometimes there comes last.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let of_year = (153 * month + 2) / 5 + day - 1;
-    year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + of_year - 719_468
-}
-
-/// The year of a day since 1970.
-fn year_of(days: i64) -> i64 {
-    let guess = 1970 + days / 366;
-    (guess..).find(|year| days_of(year + 1, 1, 1) > days).unwrap_or(guess)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn days_and_years() {
-        for (date, days) in [((1970, 1, 1), 0), ((2000, 2, 29), 11_016), ((2026, 11, 26), 20_783)] {
-            assert_eq!(days_of(date.0, date.1, date.2), days);
-            assert_eq!(year_of(days), date.0);
-        }
-    }
 
     #[test]
     fn lines_become_events() {

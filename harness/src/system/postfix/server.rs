@@ -1,14 +1,15 @@
 //! What a scenario may do with a Postfix node.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
 use rustix::process::Signal;
 
-use super::group::{self, Group};
-use super::{Process, log, queue};
+use super::super::foreign::tail;
+use super::super::group::{self, Group};
+use super::{Process, dovecot, log, queue};
 use crate::Result;
 use crate::client::{Ran, run_command};
 use crate::driver::processes::number;
@@ -40,7 +41,7 @@ impl Server for Process {
         anyhow::ensure!(!self.runs(), "{} runs already", self.plan.name);
         let postfix = self.start_postfix()?;
         self.running().postfix = Some(postfix);
-        let dovecot = self.start_dovecot()?;
+        let dovecot = dovecot::start(self.dir.path(), &self.plan)?;
         self.running().dovecot = dovecot;
         self.wait_for_door(Port::Mx)?;
         if self.plan.accounts.is_empty() { Ok(()) } else { self.wait_for_door(Port::Pop3) }
@@ -179,12 +180,4 @@ impl Server for Process {
         let logs = ["maillog", "postfix.out", "dovecot.out"].map(|file| tail(&self.below(file), lines));
         format!("the last words of {}:\n  {}", self.plan.name, logs.join("\n  ").trim_end())
     }
-}
-
-/// The last lines of a file.
-fn tail(path: &Path, lines: usize) -> String {
-    let octets = std::fs::read(path).unwrap_or_default();
-    let text = String::from_utf8_lossy(&octets);
-    let all: Vec<&str> = text.lines().collect();
-    all[all.len().saturating_sub(lines)..].join("\n  ")
 }

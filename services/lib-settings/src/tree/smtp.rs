@@ -17,6 +17,10 @@ choice! {
         Novrfy = "novrfy",
         /// Both.
         Goaway = "goaway",
+        /// Strangers on this machine may not see the queue. Always so.
+        Restrictmailq = "restrictmailq",
+        /// Strangers on this machine may not start a queue run. Always so.
+        Restrictqrun = "restrictqrun",
     }
 }
 
@@ -67,7 +71,8 @@ group! {
         session_timeout: Duration { office: "1h", least: "10s", most: "24h", id: "R1.14", }
         /// Whether AUTH is offered without TLS.
         plaintext_login: Plaintext { office: "never", origin: "sendmail AuthOptions p", id: "R1.12", }
-        /// What strangers may not ask: `noexpn`, `novrfy`, or `goaway` for both.
+        /// What strangers may not ask: `noexpn`, `novrfy`, or `goaway` for both. `restrictmailq` and `restrictqrun` are taken and always in
+        /// force: the queue is seen, run and changed by the user that the server runs as and by root, and nobody else can.
         privacy: Vec<Privacy> { office: "goaway", classic: Some(""), origin: "sendmail PrivacyOptions", id: "R1.7", }
         /// The extensions that are offered. SIZE, ENHANCEDSTATUSCODES, STARTTLS and AUTH follow from other settings.
         extensions: Vec<Extension> { office: "pipelining, 8bitmime, smtputf8, chunking, dsn, etrn", id: "R1.1", }

@@ -42,6 +42,8 @@ prop_compose! {
 fn entry() -> impl Strategy<Value = (Timestamp, Entry)> {
     prop_oneof![
         outcome(),
+        (any::<i64>(), any::<u32>(), any::<i64>())
+            .prop_map(|(at, n, until)| (Timestamp(at), Entry::Want(n, crate::Command::Requeue(Timestamp(until))))),
         (any::<i64>(), any::<u32>(), 0..VERBS.len()).prop_map(|(at, n, verb)| (Timestamp(at), Entry::Want(n, VERBS[verb].0))),
         (any::<i64>(), any::<u32>(), 0..EFFECTS.len())
             .prop_map(|(at, n, done)| (Timestamp(at), Entry::Did(n, EFFECTS[done].0))),
@@ -124,4 +126,13 @@ fn a_list_cannot_ask_for_memory_without_end() {
         assert_eq!(super::parse_list(list), None, "{list}");
     }
     assert_eq!(super::parse_list("0-2,9"), Some(vec![0, 1, 2, 9]));
+}
+
+/// A power cut left an append as zeros, its LF among them: the synced line before it was read as one with the zeros, and was lost.
+#[test]
+fn zeros_of_a_torn_append_do_not_spoil_the_line_before() {
+    let synced = (Timestamp(5), Entry::Did(7, EFFECTS[1].0));
+    let mut octets = printed(std::slice::from_ref(&synced)).into_bytes();
+    octets.extend_from_slice(b"\0\0\0\0\0 relayed - 250 2.0.0 - x 00000000");
+    assert_eq!(parse(&id(), &octets).collect::<Vec<_>>(), [synced]);
 }

@@ -160,3 +160,28 @@ async fn what_a_peer_does_not_take_fails_with_its_own_code() {
     assert_eq!(node.attempt(id).await, Next::Gone);
     assert_eq!(server.messages().len(), before + 1);
 }
+
+/// R3.6: a domain that has become ours, since the message waits or because it came from another node's queue.
+#[tokio::test]
+async fn mail_for_what_is_ours_by_now_goes_to_the_local_queue() {
+    let node = Node::new(&settings(9));
+    let first = node.submit(&["b@example.net", "c@[127.0.0.1]"], MESSAGE);
+    assert!(matches!(node.attempt(first).await, Next::Due(_)));
+    let local = node.queue(Queue::Local);
+    let to: Vec<_> = local.iter().flat_map(|listing| &listing.envelope.recipients).map(|to| to.address.to_string()).collect();
+    assert_eq!(to, ["b@example.net"]);
+    assert_eq!(local[0].envelope.parent, Some(first));
+    assert_eq!(node.text(Queue::Local, local[0].id).as_bytes(), MESSAGE);
+    assert!(node.words(first)[0].contains("passed on as"), "{:?}", node.words(first));
+    node.attempt(first).await;
+    assert_eq!(node.queue(Queue::Local).len(), 1, "once");
+    let alone = node.submit(&["d@example.net"], MESSAGE);
+    assert_eq!(node.attempt(alone).await, Next::Gone);
+    assert_eq!(node.queue(Queue::Local).len(), 2);
+    // What the other program has just passed on is attempted here first.
+    let child = node.submit_with(&["e@example.net"], MESSAGE, |envelope| envelope.parent = Some(alone));
+    assert!(matches!(node.attempt(child).await, Next::Due(_)), "{:?}", node.words(child));
+    assert_eq!(node.queue(Queue::Local).len(), 2);
+    node.attempt(child).await;
+    assert_eq!(node.queue(Queue::Local).len(), 3);
+}

@@ -1,19 +1,23 @@
 //! A server and its processes: a process group that the harness made, and so may signal.
 
 use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::Result;
+use crate::node::PATIENCE;
 use crate::sweep;
+use crate::wait::wait_until;
 
 /// A process in the foreground, and all that it starts. It is killed when dropped.
-pub(super) struct Group {
+pub(in crate::system) struct Group {
     leader: Mutex<Child>,
     number: u32,
     ended: bool,
@@ -21,35 +25,67 @@ pub(super) struct Group {
 
 impl Group {
     /// Starts it; what it prints goes to a file.
-    pub(super) fn start(mut command: Command, out: &Path) -> Result<Group> {
-        let file = File::options().create(true).append(true).open(out)?;
-        command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).process_group(0);
+    pub(in crate::system) fn start(mut command: Command, out: &Path) -> Result<Group> {
+        let file = appended(out)?;
+        command.stdout(file.try_clone()?).stderr(file);
+        Group::spawn(command)
+    }
+
+    /// Starts it; what it prints goes to a file, with the time in front of each line, milliseconds since 1970: not every server writes one.
+    pub(in crate::system) fn start_timed(mut command: Command, out: &Path) -> Result<Group> {
+        let (reader, writer) = std::io::pipe()?;
+        command.stdout(writer.try_clone()?).stderr(writer);
+        let mut file = appended(out)?;
+        // It ends with the last process that can print.
+        std::thread::spawn(move || {
+            for line in BufReader::new(reader).split(b'\n').map_while(std::result::Result::ok) {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+                let _ = writeln!(file, "{now} {}", String::from_utf8_lossy(&line));
+            }
+        });
+        Group::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Result<Group> {
+        command.stdin(Stdio::null()).process_group(0);
         let leader = command.spawn().with_context(|| format!("starting {}", command.get_program().to_string_lossy()))?;
         let number = leader.id();
         sweep::note(&format!("process {number}"));
         Ok(Group { leader: Mutex::new(leader), number, ended: false })
     }
 
+    /// Starts one more process that belongs to it; `ended` is called at its end.
+    pub(in crate::system) fn join(&self, mut command: Command, ended: impl FnOnce() + Send + 'static) -> Result<()> {
+        let group = i32::try_from(self.number)?;
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(group);
+        let mut child = command.spawn().with_context(|| format!("starting {}", command.get_program().to_string_lossy()))?;
+        std::thread::spawn(move || {
+            let _ = child.wait();
+            ended();
+        });
+        Ok(())
+    }
+
     /// Its processes that run now.
-    pub(super) fn processes(&self) -> Vec<u32> {
+    pub(in crate::system) fn processes(&self) -> Vec<u32> {
         let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
         let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
         numbers.filter(|process| stat(*process).is_some_and(|(_, group)| group == self.number)).collect()
     }
 
     /// Those of them whose program has this name.
-    pub(super) fn named(&self, program: &str) -> Vec<u32> {
+    pub(in crate::system) fn named(&self, program: &str) -> Vec<u32> {
         self.processes().into_iter().filter(|process| stat(*process).is_some_and(|(name, _)| name == program)).collect()
     }
 
     /// A signal to all of them.
-    pub(super) fn signal(&self, signal: Signal) -> Result<()> {
+    pub(in crate::system) fn signal(&self, signal: Signal) -> Result<()> {
         Ok(kill_process_group(pid(self.number)?, signal)?)
     }
 
     /// SIGTERM to the leader, which ends the others in order; or another signal to all of them. Waits until none is left. The exit code: 0 where
     /// the leader ended by the signal that asked it to, as Postfix does.
-    pub(super) fn end(mut self, which: Signal) -> Result<i32> {
+    pub(in crate::system) fn end(mut self, which: Signal) -> Result<i32> {
         let status = {
             let mut leader = self.leader.lock().unwrap_or_else(PoisonError::into_inner);
             if which == Signal::TERM {
@@ -58,7 +94,7 @@ impl Group {
                 self.signal(which)?;
             }
             let mut status = None;
-            super::wait_gone("a server", || {
+            wait_gone("a server", || {
                 status = leader.try_wait().ok().flatten();
                 status.is_some()
             })?;
@@ -66,7 +102,7 @@ impl Group {
         };
         // Those that serve a client go on without their master until they notice.
         let _ = self.signal(which);
-        super::wait_gone("its processes", || self.processes().is_empty())?;
+        wait_gone("its processes", || self.processes().is_empty())?;
         self.ended = true;
         sweep::forget(&format!("process {}", self.number));
         let by = std::os::unix::process::ExitStatusExt::signal(&status);
@@ -79,14 +115,23 @@ impl Drop for Group {
         if !self.ended {
             let _ = self.signal(Signal::KILL);
             let _ = self.leader.lock().unwrap_or_else(PoisonError::into_inner).wait();
-            let _ = super::wait_gone("its processes", || self.processes().is_empty());
+            let _ = wait_gone("its processes", || self.processes().is_empty());
             sweep::forget(&format!("process {}", self.number));
         }
     }
 }
 
+fn appended(path: &Path) -> Result<File> {
+    Ok(File::options().create(true).append(true).open(path)?)
+}
+
+/// Until every process of a group is gone.
+fn wait_gone(what: &str, gone: impl FnMut() -> bool) -> Result<()> {
+    wait_until(&format!("the end of {what}"), PATIENCE, gone)
+}
+
 /// A signal to one process; one that has ended in this moment needs none.
-pub(super) fn signal(process: u32, which: Signal) -> Result<()> {
+pub(in crate::system) fn signal(process: u32, which: Signal) -> Result<()> {
     match kill_process(pid(process)?, which) {
         Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
         Err(error) => Err(error.into()),

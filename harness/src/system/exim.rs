@@ -1,0 +1,126 @@
+//! Exim as a node, with Dovecot for POP3 where the node has accounts.
+//!
+//! Exim reads its configuration where it was compiled to, since `-C` takes the rights from the processes that it starts; it finds it there on the node's
+//! own [`Machine`](super::machine::Machine), and its user with it.
+
+mod config;
+mod log;
+mod queue;
+mod settings;
+
+use std::net::IpAddr;
+use std::os::unix::fs::chown;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::foreign::{self, Program, Site, Waiting};
+use super::group::Group;
+use super::home::Home;
+use super::machine::Furniture;
+use super::maps;
+use super::settings::Own;
+use crate::Result;
+use crate::driver::processes::Place;
+use crate::server::{Event, Server};
+use crate::topology::{NodePlan, Topology};
+
+/// Its program, as Debian names it.
+const PROGRAM: &str = "exim4";
+/// The user that it runs as, and the number of it where the machine has none.
+const USER: (&str, u32) = ("Debian-exim", 64_990);
+/// Queue runners that were asked for and run at one time: each stands still before a host that does.
+const RUNNERS: usize = 4;
+
+/// What Exim is.
+struct Exim {
+    home: Home,
+    settings: Own,
+    runners: Arc<AtomicUsize>,
+}
+
+/// Why a node can't be Exim here; `None` where it can.
+pub fn impossible() -> Option<String> {
+    foreign::impossible().or_else(|| Home::find("exim", PROGRAM).err())
+}
+
+/// Makes a node; starts nothing.
+pub fn make(topology: &Topology, plan: &NodePlan, place: &Place) -> Result<Box<dyn Server>> {
+    let settings = settings::translated(&format!("{}\n{}", topology.settings, plan.settings))?;
+    let home = Home::find("exim", PROGRAM).map_err(anyhow::Error::msg)?;
+    foreign::Process::make(topology, plan, place, Exim { home, settings, runners: Arc::default() })
+}
+
+impl Program for Exim {
+    fn furniture(&self, site: &Site, nameserver: IpAddr) -> Furniture<'static> {
+        Furniture {
+            home: self.home.clone(),
+            nameserver,
+            users: &[USER],
+            etc: vec![("exim4/exim4.conf", config::exim_conf(&site.dir, &site.host, site.address, &self.settings))],
+            directories: &[],
+            binds: &[],
+        }
+    }
+
+    fn settle_in(&self, site: &Site) -> Result<()> {
+        let user = Some(site.user(0)?);
+        std::fs::create_dir_all(site.below("log"))?;
+        chown(site.below("log"), user, user)?;
+        Ok(chown(site.below("data/queue"), user, user)?)
+    }
+
+    fn map(&self, site: &Site) -> Result<()> {
+        let aliases = maps::aliases(&site.plan, &site.list("aliases")?, &site.list("local-host-names")?);
+        site.write("virtual", &maps::lines(&aliases, ": "))?;
+        let mailboxes = site.mailboxes().into_iter().map(|(address, home)| (address, format!("{}/Maildir", home.display())));
+        site.write("mailboxes", &maps::lines(&mailboxes.collect::<Vec<_>>(), ": "))?;
+        site.write("relay", &maps::with_subdomains(&site.list("relay-domains")?))
+    }
+
+    fn daemon(&self, site: &Site) -> Command {
+        site.program(PROGRAM, &["-bdf", "-q1s"])
+    }
+
+    /// `exim4 ARGS`.
+    fn command(&self, site: &Site, args: &[&str]) -> Result<Command> {
+        Ok(site.program(PROGRAM, args))
+    }
+
+    fn listing(&self) -> &'static [&'static str] {
+        &["-bp"]
+    }
+
+    fn run_queue(&self, site: &Site, daemon: &Group) -> Result<()> {
+        if self.runners.fetch_add(1, Ordering::Relaxed) >= RUNNERS {
+            self.runners.fetch_sub(1, Ordering::Relaxed);
+            return Ok(());
+        }
+        let runners = Arc::clone(&self.runners);
+        daemon.join(site.program(PROGRAM, &["-qff"]), move || {
+            runners.fetch_sub(1, Ordering::Relaxed);
+        })
+    }
+
+    fn reread(&self, _site: &Site) -> Result<()> {
+        // Each message has a process of its own, which reads its maps anew.
+        Ok(())
+    }
+
+    fn waiting(&self, queue: &Path) -> Vec<Waiting> {
+        queue::waiting(queue)
+    }
+
+    fn count(&self, queue: &Path) -> usize {
+        queue::count(queue)
+    }
+
+    fn events(&self, log: &str) -> Vec<Event> {
+        log::events(log)
+    }
+
+    fn log(&self) -> &'static str {
+        "log/mainlog"
+    }
+}

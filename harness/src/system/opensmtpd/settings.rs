@@ -1,0 +1,36 @@
+//! Settings of a topology as OpenSMTPD has them: directives of smtpd.conf, and `ttl`, which is an option of its actions. It has none for time-outs, nor
+//! for when it tries again.
+
+use super::super::settings::{self, Own, named, octets};
+use crate::Result;
+
+/// Lines `key = value` as directives.
+pub(super) fn translated(text: &str) -> Result<Own> {
+    settings::translated(text, "OpenSMTPD", one)
+}
+
+fn one(key: &str, value: &str) -> Option<Own> {
+    let plain = value.trim_matches('"');
+    Some(match key {
+        "smtp.message_size_limit" => named(&["smtp max-message-size"], &octets(plain)?.to_string()),
+        "smtp.recipients_limit" => named(&["smtp limit max-rcpt"], plain),
+        "queue.return_after" => named(&["ttl"], plain),
+        "queue.warn_after" => named(&["bounce warn-interval"], plain),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_both_have_is_translated_and_the_rest_is_skipped() {
+        let text = "smtp.message_size_limit = \"100 kB\"\nqueue.return_after = \"30m\"\n";
+        let expected = [("smtp max-message-size", "100000"), ("ttl", "30m")];
+        let expected: Own = expected.iter().flat_map(|(name, value)| named(&[name], value)).collect();
+        assert_eq!(translated(text).unwrap(), expected);
+        let error = translated("relay.reply_timeout = \"6s\"\n").unwrap_err().to_string();
+        assert!(error.starts_with("SKIPPED: OpenSMTPD"), "{error}");
+    }
+}
