@@ -262,8 +262,7 @@ impl Table {
 
     /// Whether a destination that is busy just now is alive, so that its mail may wait for minutes and not for an interval.
     pub(super) fn is_alive(&self, key: &str, now: Instant) -> bool {
-        let answered = self.known.get(key).and_then(|destination| destination.answered);
-        answered.is_some_and(|answered| now.saturating_duration_since(answered) < ALIVE)
+        self.known.get(key).is_some_and(|destination| destination.is_alive(now))
     }
 
     /// When a destination may next begin, where that is a matter of time.
@@ -362,11 +361,20 @@ impl Table {
 }
 
 impl Destination {
+    fn is_alive(&self, now: Instant) -> bool {
+        self.answered.is_some_and(|answered| now.saturating_duration_since(answered) < ALIVE)
+    }
+
     fn learn(&mut self, went: Went, now: Instant) {
         match went {
             Went::Answered => {
                 self.window = (self.window + 1).min(self.bounds.connections.max(1));
                 (self.answered, self.troubled, self.pause) = (Some(now), false, Duration::ZERO);
+            }
+            // One that takes nothing at all: its mail is to learn that, one message after the other.
+            Went::Busy if !self.is_alive(now) => {
+                self.window = (self.window / 2).max(1);
+                self.troubled = true;
             }
             Went::Busy => {
                 self.window = (self.window / 2).max(1);
