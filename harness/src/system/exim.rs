@@ -1,7 +1,7 @@
 //! Exim as a node, with Dovecot for POP3 where the node has accounts.
 //!
 //! Exim reads its configuration where it was compiled to, since `-C` takes the rights from the processes that it starts; it finds it there on the node's
-//! own [`Machine`](super::machine::Machine), and its user with it.
+//! own machine, and its user with it.
 
 mod config;
 mod log;

@@ -1,6 +1,6 @@
 //! OpenSMTPD as a node, with Dovecot for POP3 where the node has accounts.
 //!
-//! Its configuration, queue and control socket are where it was compiled to look for them, on the node's own [`Machine`](super::machine::Machine). What it
+//! Its configuration, queue and control socket are where it was compiled to look for them, on the node's own machine. What it
 //! can't be told: how long it waits for a reply (five minutes), when it tries again, and to do without TLS where another offers it.
 
 mod config;
