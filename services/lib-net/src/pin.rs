@@ -2,24 +2,23 @@
 
 use std::sync::Arc;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use lib_settings::CertificateText;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
+use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, DigitallySignedStruct, DistinguishedName, SignatureScheme};
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls_pki_types::{CertificateDer, UnixTime};
 
-use crate::tls::{client_builder, parse_pair, provider};
+use crate::tls::{Takes, client_taking, parse_pair};
 
 /// The server name that a peer asks for: no host can have it (RFC 6761), so the usual certificates stay out of the way.
 pub const PAIR_NAME: &str = "pair.invalid";
 
 /// The SHA-256 of octets, as 64 hexadecimal digits in lower case.
 pub fn sha256(octets: &[u8]) -> String {
-    let hash = TLS13_AES_128_GCM_SHA256.tls13().map(|suite| suite.common.hash_provider.hash(octets));
-    hash.iter().flat_map(|hash| hash.as_ref().to_vec()).map(|octet| format!("{octet:02x}")).collect()
+    digest(&SHA256, octets).as_ref().iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 /// The fingerprint of a chain's own certificate, in PEM.
@@ -37,59 +36,10 @@ pub fn fingerprint(identity: &CertificateText) -> Result<String, String> {
 /// What is wrong with the identity, for the operator.
 pub fn pinned_client(identity: &CertificateText, fingerprint: &str) -> Result<Arc<ClientConfig>, String> {
     let own = SingleCertAndKey::from(Arc::unwrap_or_clone(parse_pair(&identity.chain, &identity.key)?));
-    let provider = provider();
-    let pinned = Pinned { fingerprint: fingerprint.to_owned(), algorithms: provider.signature_verification_algorithms };
-    let config = client_builder(provider).dangerous().with_custom_certificate_verifier(Arc::new(pinned));
-    let mut config = config.with_client_cert_resolver(Arc::new(own));
+    let mut config = client_taking(Takes::Only(fingerprint.to_owned())).with_client_cert_resolver(Arc::new(own));
     // A session taken up again would show no certificate anew; the few handshakes cost nothing.
     config.resumption = rustls::client::Resumption::disabled();
     Ok(Arc::new(config))
-}
-
-/// Takes the one certificate whose fingerprint is known.
-#[derive(Debug)]
-struct Pinned {
-    fingerprint: String,
-    algorithms: WebPkiSupportedAlgorithms,
-}
-
-impl ServerCertVerifier for Pinned {
-    fn verify_server_cert(
-        &self,
-        own: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let found = sha256(own);
-        if found == self.fingerprint {
-            return Ok(ServerCertVerified::assertion());
-        }
-        Err(rustls::Error::General(format!("it has the certificate {found}, not the peer's")))
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
 }
 
 /// Takes any certificate of a client, or none, but checks that the client holds the key. Whose it is, the service decides by its fingerprint.

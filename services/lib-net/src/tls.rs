@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use lib_settings::CertificateText;
+use rustls::client::WantsClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
@@ -190,10 +191,7 @@ impl ResolvesServerCert for Keys {
 
 /// TLS where it is to be had, against listeners only: any certificate will do, because without TLS the message would go in the clear.
 pub fn opportunistic_client() -> Arc<ClientConfig> {
-    let provider = provider();
-    let unverified = Unverified(provider.signature_verification_algorithms);
-    let config = client_builder(provider).dangerous().with_custom_certificate_verifier(Arc::new(unverified));
-    Arc::new(config.with_no_client_auth())
+    Arc::new(client_taking(Takes::Any).with_no_client_auth())
 }
 
 /// TLS with a certificate that must be valid for the name, under the roots that browsers trust and `extra` ones (DER).
@@ -203,7 +201,7 @@ pub fn verifying_client(extra: &[CertificateDer<'_>]) -> Arc<ClientConfig> {
     Arc::new(client_builder(provider()).with_root_certificates(roots).with_no_client_auth())
 }
 
-pub(crate) fn client_builder(provider: Arc<CryptoProvider>) -> ConfigBuilder<ClientConfig, WantsVerifier> {
+fn client_builder(provider: Arc<CryptoProvider>) -> ConfigBuilder<ClientConfig, WantsVerifier> {
     ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("because aws-lc-rs supports TLS 1.2 and 1.3")
@@ -213,20 +211,43 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
-/// Takes any certificate, but still checks that the server holds its key.
+/// Which certificate of a server is taken, where no authority vouches for it.
 #[derive(Debug)]
-struct Unverified(WebPkiSupportedAlgorithms);
+pub(crate) enum Takes {
+    Any,
+    /// The one with this fingerprint ([`sha256`]).
+    Only(String),
+}
 
-impl ServerCertVerifier for Unverified {
+/// A client that takes what `takes` says, and still checks that the server holds the key.
+pub(crate) fn client_taking(takes: Takes) -> ConfigBuilder<ClientConfig, WantsClientCert> {
+    let provider = provider();
+    let verifier = ByItself { takes, algorithms: provider.signature_verification_algorithms };
+    client_builder(provider).dangerous().with_custom_certificate_verifier(Arc::new(verifier))
+}
+
+/// Judges a certificate by itself alone.
+#[derive(Debug)]
+struct ByItself {
+    takes: Takes,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl ServerCertVerifier for ByItself {
     fn verify_server_cert(
         &self,
-        _: &CertificateDer<'_>,
+        own: &CertificateDer<'_>,
         _: &[CertificateDer<'_>],
         _: &ServerName<'_>,
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
+        match &self.takes {
+            Takes::Only(fingerprint) if sha256(own) != *fingerprint => {
+                Err(rustls::Error::General(format!("it has the certificate {}, not the peer's", sha256(own))))
+            }
+            Takes::Any | Takes::Only(_) => Ok(ServerCertVerified::assertion()),
+        }
     }
 
     fn verify_tls12_signature(
@@ -235,7 +256,7 @@ impl ServerCertVerifier for Unverified {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0)
+        verify_tls12_signature(message, certificate, signed, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -244,11 +265,11 @@ impl ServerCertVerifier for Unverified {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0)
+        verify_tls13_signature(message, certificate, signed, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
+        self.algorithms.supported_schemes()
     }
 }
 

@@ -195,12 +195,12 @@ async fn deliver_to_one(
         Some(ticket) => {
             let settled = deliver(shared.clone(), terms.clone(), message.clone(), hop.clone(), indexes, ticket, None).await;
             // A server that took mail a moment ago and now says 421 has enough of us: its mail waits for a place, not for an interval.
-            if how_it_went(&settled.0) == Went::Busy && all.is_alive(&key) && all.can_park(&key) {
+            if how_it_went(&settled.0) == Went::Busy && all.can_park_busy(&key, message.id) {
                 return None;
             }
             settled
         }
-        None if all.can_park(&key) => return None,
+        None if all.can_park(&key, message.id) => return None,
         None => {
             let fates = self::all(&indexes, &crowded(&key, shared.clock.now()));
             tell_peer(shared, hop, &fates);

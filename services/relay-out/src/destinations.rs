@@ -1,9 +1,10 @@
 //! Connections at one time, in all and to each destination: who waits, who goes, and who lets its message go meanwhile (R3.7).
 //!
-//! The rules are in [`table`]. A message for one destination that finds no room to wait there is *parked*: its claim goes, its id
+//! The rules are in [`table`], and in [`destination`] what is learnt of each. A message for one destination that finds no room to wait there is *parked*: its claim goes, its id
 //! is remembered, and it is attempted when there is room. So a destination that says nothing holds neither connections nor
 //! messages of the others.
 
+mod destination;
 mod table;
 
 use std::collections::HashMap;
@@ -14,7 +15,7 @@ use lib_mail::QueueId;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep_until, timeout};
 
-pub(crate) use table::{Bounds, Went};
+pub(crate) use destination::{Bounds, Went};
 use table::{Going, Table};
 
 /// A visit that lasts longer gives its place to another.
@@ -100,24 +101,29 @@ impl Destinations {
         Ticket { all: self.clone(), key: key.to_owned(), used: false }
     }
 
-    /// Whether one more message may be parked there; the rest waits on disk.
-    pub(crate) fn can_park(&self, key: &str) -> bool {
-        self.lock().table.can_park(key)
+    /// Whether the message may be parked there; else it is put off.
+    pub(crate) fn can_park(&self, key: &str, id: QueueId) -> bool {
+        self.lock().table.can_park(key, id, Instant::now())
+    }
+
+    /// The same for one that a server was too busy for.
+    pub(crate) fn can_park_busy(&self, key: &str, id: QueueId) -> bool {
+        self.lock().table.can_park_busy(key, id, Instant::now())
     }
 
     /// Parks a message whose claim has gone.
     pub(crate) fn park(&self, key: &str, bounds: Bounds, id: QueueId) {
-        self.change(|table| ((), table.park(key, bounds, id)));
+        self.change(|table| ((), table.park(key, bounds, id, Instant::now())));
     }
 
-    /// An attempt at it is over.
-    pub(crate) fn attempted(&self, id: QueueId) {
-        self.change(|table| ((), table.attempted(id)));
+    /// An attempt at it is over, and it was parked or not.
+    pub(crate) fn attempted(&self, id: QueueId, parked: bool) {
+        self.change(|table| ((), table.attempted(id, parked)));
     }
 
-    /// Whether a destination that is busy just now answered lately.
-    pub(crate) fn is_alive(&self, key: &str) -> bool {
-        self.lock().table.is_alive(key, Instant::now())
+    /// Lets go on what was parked for long. To be called every now and then.
+    pub(crate) fn put_off(&self) {
+        self.change(|table| ((), table.overdue(Instant::now())));
     }
 
     /// Nobody is in trouble, as far as is known: a person wants mail to be tried.

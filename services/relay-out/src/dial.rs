@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::connection::{Connection, Patience, TlsTerms, handshake};
 use crate::hop::{NextHop, Servers};
-use crate::idle::Idle;
+use crate::idle::{Idle, Line};
 use crate::pair::Peer;
 use crate::targets::Target;
 use crate::terms::{Terms, tls_mode};
@@ -55,6 +55,11 @@ impl<'a> Manner<'a> {
 }
 
 impl Manner<'_> {
+    /// What a connection to `target` is kept under.
+    pub(crate) fn line(&self, target: &Target) -> Line {
+        Line { target: target.clone(), tls: self.tls, user: self.login.as_ref().map(|login| login.user.clone()) }
+    }
+
     /// Whether messages are handed over to a peer, who is told of their clients.
     pub(crate) fn hands_over(&self) -> bool {
         self.peer.is_some()

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use lib_mail::{Status, Timestamp};
+use lib_settings::RelayTls;
 
 use crate::connection::Connection;
 use crate::targets::Target;
@@ -25,7 +26,16 @@ const UNREACHABLE_BY_QUEUE_CLOCK: Duration = Duration::from_secs(60);
 /// Servers remembered so; beyond them all are forgotten, which costs time-outs only.
 const MOST_UNREACHABLE: usize = 1000;
 
-/// What is kept, by host, address and key: the name is part of it because TLS may have been verified for it.
+/// What a connection may be used again for: the same host, address and key, and no other TLS or login, for a route may ask more of a
+/// server than another one did.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Line {
+    pub(crate) target: Target,
+    pub(crate) tls: RelayTls,
+    pub(crate) user: Option<String>,
+}
+
+/// What is kept.
 #[derive(Default)]
 pub(crate) struct Idle {
     kept: Mutex<Kept>,
@@ -33,7 +43,7 @@ pub(crate) struct Idle {
 
 #[derive(Default)]
 struct Kept {
-    connections: HashMap<Target, Vec<(Connection, Instant)>>,
+    connections: HashMap<Line, Vec<(Connection, Instant)>>,
     unreachable: HashMap<SocketAddr, (Status, Instant)>,
 }
 
@@ -42,26 +52,26 @@ impl Idle {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The connection to `target` that was used last.
-    pub(crate) fn take(&self, target: &Target) -> Option<Connection> {
+    /// The connection that was used last.
+    pub(crate) fn take(&self, line: &Line) -> Option<Connection> {
         let mut kept = self.lock();
-        let connections = kept.connections.get_mut(target)?;
+        let connections = kept.connections.get_mut(line)?;
         let taken = connections.pop().map(|(connection, _)| connection);
         if connections.is_empty() {
-            kept.connections.remove(target);
+            kept.connections.remove(line);
         }
         taken
     }
 
     /// Keeps a ready connection, or gives it back where there is no room or it has carried enough.
-    pub(crate) fn keep(&self, target: &Target, connection: Connection) -> Option<Connection> {
+    pub(crate) fn keep(&self, line: Line, connection: Connection) -> Option<Connection> {
         let mut kept = self.lock();
         let count: usize = kept.connections.values().map(Vec::len).sum();
-        let each = kept.connections.get(target).map_or(0, Vec::len);
+        let each = kept.connections.get(&line).map_or(0, Vec::len);
         if count >= MOST || each >= MOST_EACH || connection.messages >= MESSAGES_EACH {
             return Some(connection);
         }
-        kept.connections.entry(target.clone()).or_default().push((connection, Instant::now()));
+        kept.connections.entry(line).or_default().push((connection, Instant::now()));
         None
     }
 

@@ -3,6 +3,7 @@
 //! The way back is `deliver`'s. A message that another one caused must fail once before it goes this way, because two programs that read
 //! the list of domains a second apart could throw it to and fro.
 
+use std::collections::HashMap;
 use std::io::Read;
 
 use lib_mail::{Enhanced, Envelope, Status};
@@ -20,9 +21,12 @@ pub(crate) fn reroute(shared: &Shared, terms: &Terms, claim: &Claim) -> Result<(
     let (envelope, recipients) = (claim.envelope(), claim.recipients());
     let may =
         |index: &usize| envelope.parent.is_none() || recipients.last(*index).is_some_and(|last| last.what == What::Deferred);
+    // Recipients share domains, and each look at the map asks the disk.
+    let mut known: HashMap<String, bool> = HashMap::new();
     let is_ours = |index: &usize| {
-        let recipient = envelope.recipients.get(*index);
-        recipient.is_some_and(|recipient| shared.queue_of(&recipient.address, terms) == Queue::Local)
+        let Some(recipient) = envelope.recipients.get(*index) else { return false };
+        let ours = || shared.queue_of(&recipient.address, terms) == Queue::Local;
+        *known.entry(recipient.address.domain().key()).or_insert_with(ours)
     };
     let ours: Vec<usize> = claim.pending().into_iter().filter(may).filter(is_ours).collect();
     let Some(first) = ours.first() else { return Ok(()) };

@@ -238,7 +238,7 @@ impl Scheduler {
             Err(error) => (error.id(), Next::Trouble),
         };
         if let Some(id) = self.in_work.remove(&task) {
-            self.shared.destinations.attempted(id);
+            self.shared.destinations.attempted(id, next == Next::Parked);
             if next != Next::Parked {
                 self.known.remove(&id);
             }
@@ -250,6 +250,7 @@ impl Scheduler {
 
     fn tick(&mut self) {
         self.part_with(false);
+        self.shared.destinations.put_off();
         if self.swept.elapsed() >= SWEEP {
             self.swept = Instant::now();
             let shared = self.shared.clone();

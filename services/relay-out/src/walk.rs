@@ -43,7 +43,12 @@ pub(crate) async fn walk(
 ) -> Vec<Fate> {
     let mut settled = Vec::new();
     let mut waiting = all(recipients, &nothing_tried(dialer));
+    let mut visited: Vec<&Target> = Vec::new();
     for (index, target) in targets.iter().enumerate() {
+        // The other family of a host before may have answered in its place.
+        if visited.contains(&target) {
+            continue;
+        }
         let indexes: Vec<usize> = waiting.iter().map(|fate| fate.index).collect();
         let other = targets.get(index + 1).filter(|other| other.is_other_family_of(target));
         let mut visit = Visit { dialer, manner, target, other, message, fates: Vec::new() };
@@ -53,6 +58,7 @@ pub(crate) async fn walk(
             Ok(Err(status)) => Some(status),
             Err(_) => Some(too_slow(dialer, target)),
         };
+        visited.push(visit.target);
         let mut fates = visit.fates;
         let open: Vec<usize> = indexes.iter().copied().filter(|index| !fates.iter().any(|fate| fate.index == *index)).collect();
         if let Some(status) = rest {
@@ -122,7 +128,7 @@ impl Visit<'_> {
     }
 
     async fn reused(&self) -> Option<Connection> {
-        while let Some(mut connection) = self.dialer.idle.take(self.target) {
+        while let Some(mut connection) = self.dialer.idle.take(&self.manner.line(self.target)) {
             if !connection.is_stale().await {
                 return Some(connection);
             }
@@ -164,7 +170,7 @@ impl Visit<'_> {
     }
 
     fn leave(&self, connection: Connection) {
-        if let Some(connection) = self.dialer.idle.keep(self.target, connection) {
+        if let Some(connection) = self.dialer.idle.keep(self.manner.line(self.target), connection) {
             tokio::spawn(connection.quit());
         }
     }

@@ -1,7 +1,7 @@
 //! Reading kept events: the files of a node, oldest first, line by line; or one file that `log --json` wrote.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use crate::supervisor::journal::Journal;
 
 /// A longer line is no event.
-const LINE_MAX: usize = 128 * 1024;
+const LINE_MAX: u64 = 128 * 1024;
 
 /// The files of one node's events, and how far they were read.
 pub(crate) struct Kept {
@@ -77,19 +77,27 @@ impl Kept {
     }
 }
 
-/// Gives whole lines, and says how many octets they were.
+/// Gives whole lines, and says how many octets they were. What is too long to be an event is passed over without being kept.
 fn lines_of(reader: &mut impl BufRead, each: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<u64> {
-    let (mut line, mut read) = (Vec::new(), 0);
+    let (mut line, mut pending, mut read) = (Vec::new(), 0, 0);
     loop {
-        line.clear();
-        let count = reader.read_until(b'\n', &mut line)?;
-        if line.pop() != Some(b'\n') {
-            return Ok(read);
+        let count = reader.by_ref().take(LINE_MAX + 1).read_until(b'\n', &mut line)? as u64;
+        pending += count;
+        if line.last() != Some(&b'\n') {
+            if count == 0 {
+                return Ok(read);
+            }
+            // More of the same line follows, or it is still being written.
+            line.truncate(if pending > LINE_MAX { 0 } else { line.len() });
+            continue;
         }
-        read += count as u64;
-        if !line.is_empty() && line.len() <= LINE_MAX {
+        line.pop();
+        if pending <= LINE_MAX && !line.is_empty() {
             each(&line)?;
         }
+        read += pending;
+        pending = 0;
+        line.clear();
     }
 }
 
@@ -127,6 +135,19 @@ mod tests {
         assert_eq!(taken(&mut kept), ["g"]);
         kept.again();
         assert_eq!(taken(&mut kept).len(), 6);
+    }
+
+    #[test]
+    fn a_line_without_end_is_passed_over() {
+        let long = "x".repeat(3 * LINE_MAX as usize);
+        let text = format!("a\n{long}\nb\n{}\nc\n{long}", &long[..LINE_MAX as usize]);
+        let mut lines = Vec::new();
+        let read = lines_of(&mut BufReader::with_capacity(1000, text.as_bytes()), &mut |line| {
+            lines.push(String::from_utf8_lossy(line).into_owned());
+            Ok(())
+        });
+        assert_eq!(lines, ["a", "b", "c"]);
+        assert_eq!(read.unwrap(), (text.len() - long.len()) as u64, "the last one may grow");
     }
 
     #[test]

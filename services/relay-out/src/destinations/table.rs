@@ -4,105 +4,31 @@
 //! answered, half as many after trouble. Visits that last hand their place to others, so that peers that say nothing cannot hold
 //! them all; and destinations with trouble get at most half of the places.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use lib_mail::QueueId;
 
-/// Connections to a destination of which nothing is known.
-const FIRST_WINDOW: u32 = 2;
+use super::destination::{Bounds, Destination, Waiter, Went};
+
 /// Visits that last may be so many times the places that are counted.
 const LASTING_SHARE: u32 = 3;
-/// After a refusal for the number or the rate of our connections, the first pause.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// The longest.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// A destination that answered within this time is alive, whatever it refuses now.
-pub(super) const ALIVE: Duration = Duration::from_secs(60);
-/// Ids that are parked for one destination; further messages wait on disk.
+/// Messages that are parked for one destination; others are put off.
 const MOST_PARKED: usize = 5000;
+/// Messages that are parked in all; fewer than a scan brings, so that each finds some that are not.
+const MOST_PARKED_IN_ALL: usize = 10_000;
+/// How long a message is parked before it is put off: its history is to say why it waits, and its schedule to go on.
+const PARK_PATIENCE: Duration = Duration::from_secs(10 * 60);
+/// How often a busy server's message is parked before it is put off: it may be this message that the server has enough of.
+const MOST_BUSY: u8 = 8;
 /// Destinations that are known before those at rest are forgotten.
 const MOST_KNOWN: usize = 2000;
 
-/// What a destination may have at most, by settings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Bounds {
-    /// Connections at one time.
-    pub(crate) connections: u32,
-    /// The time between two messages; zero means none.
-    pub(crate) gap: Duration,
-}
-
-/// How a visit went, as far as it says something of the destination.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Went {
-    /// It answered about the recipients, whatever it said.
-    Answered,
-    /// It has too many connections or messages of ours just now (421).
-    Busy,
-    /// It could not be reached, or said nothing.
-    Silent,
-    /// Nothing is to be learnt of it.
-    Unclear,
-}
-
-/// One that waits for a place; the number is the caller's.
-type Waiter = u64;
-
-#[derive(Debug)]
-struct Destination {
-    bounds: Bounds,
-    window: u32,
-    active: u32,
-    /// Admitted, and not waiting yet.
-    coming: u32,
-    /// No longer parked, and not admitted yet.
-    resumed: u32,
-    waiting: VecDeque<Waiter>,
-    /// Its place in [`Table::turns`], where one waits.
-    turn: Option<u64>,
-    parked: VecDeque<QueueId>,
-    answered: Option<Instant>,
-    /// Trouble since it last answered.
-    troubled: bool,
-    pause: Duration,
-    not_before: Option<Instant>,
-}
-
-impl Destination {
-    fn new(bounds: Bounds) -> Destination {
-        Destination {
-            bounds,
-            window: FIRST_WINDOW.min(bounds.connections.max(1)),
-            active: 0,
-            coming: 0,
-            resumed: 0,
-            turn: None,
-            waiting: VecDeque::new(),
-            parked: VecDeque::new(),
-            answered: None,
-            troubled: false,
-            pause: Duration::ZERO,
-            not_before: None,
-        }
-    }
-
-    /// Messages that may wait with a claim; enough to keep the window busy.
-    fn allowance(&self) -> usize {
-        if self.answered.is_some() && !self.troubled { (2 * self.window as usize).max(16) } else { self.window as usize }
-    }
-
-    fn expected(&self) -> usize {
-        (self.coming + self.resumed) as usize + self.waiting.len()
-    }
-
-    fn may_begin(&self, now: Instant) -> bool {
-        self.active < self.window && self.not_before.is_none_or(|moment| now >= moment)
-    }
-
-    fn at_rest(&self) -> bool {
-        self.active == 0 && self.expected() == 0 && self.parked.is_empty()
-    }
+/// How a message fares that was parked and not put off since.
+#[derive(Debug, Clone, Copy)]
+struct Parking {
+    since: Instant,
+    busy: u8,
 }
 
 /// The table.
@@ -118,6 +44,7 @@ pub(super) struct Table {
     turn: u64,
     /// Messages that are to be attempted again, and where they were parked.
     resumed: HashMap<QueueId, String>,
+    parking: HashMap<QueueId, Parking>,
 }
 
 /// What a call sets going.
@@ -140,6 +67,7 @@ impl Table {
             turns: BTreeMap::new(),
             turn: 0,
             resumed: HashMap::new(),
+            parking: HashMap::new(),
         }
     }
 
@@ -172,7 +100,10 @@ impl Table {
     }
 
     /// An attempt at it is over; where it never came back to where it was parked, its room is another's.
-    pub(super) fn attempted(&mut self, id: QueueId) -> Going {
+    pub(super) fn attempted(&mut self, id: QueueId, parked: bool) -> Going {
+        if !parked {
+            self.parking.remove(&id);
+        }
         let mut going = Going::default();
         if let Some(key) = self.left(id) {
             self.resume(&key, &mut going);
@@ -214,13 +145,50 @@ impl Table {
         self.go(key, now)
     }
 
-    /// Whether one more message may be parked there.
-    pub(super) fn can_park(&self, key: &str) -> bool {
-        self.known.get(key).is_none_or(|destination| destination.parked.len() < MOST_PARKED)
+    /// Whether the message may be parked there; else it is put off.
+    pub(super) fn can_park(&self, key: &str, id: QueueId, now: Instant) -> bool {
+        let room = self.known.get(key).is_none_or(|destination| destination.parked.len() < MOST_PARKED);
+        room && match self.parking.get(&id) {
+            Some(parking) => now.saturating_duration_since(parking.since) < PARK_PATIENCE,
+            None => self.parking.len() < MOST_PARKED_IN_ALL,
+        }
+    }
+
+    /// Whether a message that a server was too busy for may be parked there: the server answered lately, and did not say so to this
+    /// message again and again.
+    pub(super) fn can_park_busy(&mut self, key: &str, id: QueueId, now: Instant) -> bool {
+        let alive = self.known.get(key).is_some_and(|destination| destination.is_alive(now));
+        if !alive || !self.can_park(key, id, now) {
+            return false;
+        }
+        let parking = self.parking.entry(id).or_insert(Parking { since: now, busy: 0 });
+        parking.busy += 1;
+        parking.busy <= MOST_BUSY
+    }
+
+    /// Those that were parked for long, to be put off.
+    pub(super) fn overdue(&mut self, now: Instant) -> Going {
+        let mut going = Going::default();
+        let parking = &self.parking;
+        let is_overdue =
+            |id: &QueueId| parking.get(id).is_none_or(|parking| now.saturating_duration_since(parking.since) >= PARK_PATIENCE);
+        for (key, destination) in &mut self.known {
+            let mut overdue = Vec::new();
+            destination.parked.retain(|id| {
+                let leaves = is_overdue(id);
+                overdue.extend(leaves.then_some(*id));
+                !leaves
+            });
+            destination.resumed += u32::try_from(overdue.len()).unwrap_or(u32::MAX);
+            self.resumed.extend(overdue.iter().map(|id| (*id, key.clone())));
+            going.resume.extend(overdue);
+        }
+        going
     }
 
     /// Remembers a message that has let its claim go.
-    pub(super) fn park(&mut self, key: &str, bounds: Bounds, id: QueueId) -> Going {
+    pub(super) fn park(&mut self, key: &str, bounds: Bounds, id: QueueId, now: Instant) -> Going {
+        self.parking.entry(id).or_insert(Parking { since: now, busy: 0 });
         self.of(key, bounds).parked.push_back(id);
         let mut going = Going::default();
         // Room may have come while it let go.
@@ -258,11 +226,6 @@ impl Table {
         going.begin.extend(more.begin);
         going.resume.extend(more.resume);
         going
-    }
-
-    /// Whether a destination that is busy just now is alive, so that its mail may wait for minutes and not for an interval.
-    pub(super) fn is_alive(&self, key: &str, now: Instant) -> bool {
-        self.known.get(key).is_some_and(|destination| destination.is_alive(now))
     }
 
     /// When a destination may next begin, where that is a matter of time.
@@ -356,36 +319,6 @@ impl Table {
             destination.resumed += 1;
             self.resumed.insert(id, key.to_owned());
             going.resume.push(id);
-        }
-    }
-}
-
-impl Destination {
-    fn is_alive(&self, now: Instant) -> bool {
-        self.answered.is_some_and(|answered| now.saturating_duration_since(answered) < ALIVE)
-    }
-
-    fn learn(&mut self, went: Went, now: Instant) {
-        match went {
-            Went::Answered => {
-                self.window = (self.window + 1).min(self.bounds.connections.max(1));
-                (self.answered, self.troubled, self.pause) = (Some(now), false, Duration::ZERO);
-            }
-            // One that takes nothing at all: its mail is to learn that, one message after the other.
-            Went::Busy if !self.is_alive(now) => {
-                self.window = (self.window / 2).max(1);
-                self.troubled = true;
-            }
-            Went::Busy => {
-                self.window = (self.window / 2).max(1);
-                self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
-                self.not_before = Some(now + self.pause);
-            }
-            Went::Silent => {
-                self.window = (self.window / 2).max(1);
-                self.troubled = true;
-            }
-            Went::Unclear => {}
         }
     }
 }

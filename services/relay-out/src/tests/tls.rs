@@ -67,3 +67,24 @@ async fn a_server_that_breaks_the_handshake_gets_the_message_in_the_clear_in_the
     assert_eq!(node.attempt(id).await, Next::Gone);
     assert_eq!((server.messages().len(), server.connections()), (1, 2));
 }
+
+/// R3.7: a route may ask more of a server than the mail before it did.
+#[tokio::test]
+async fn a_connection_is_used_again_only_for_what_it_was_made_for() {
+    let server = Scripted::start("127.0.0.1:0").await;
+    let text = settings(server.address.port());
+    let target = Target { name: "mx.example.org".into(), address: server.address, key: None };
+    let hop = NextHop { servers: Servers::Of("x.example".parse().unwrap()), by: By::Default };
+    let dialer = Dialer::new(Clock::manual(START));
+    let terms = |tls| {
+        let mut settings = text.clone();
+        settings.relay.tls = tls;
+        Terms::new(&settings, &Secrets::default())
+    };
+    let (plain, required) = (terms(RelayTls::None), terms(RelayTls::Required));
+    let (plain, required) = (Manner::of(&hop, &plain), Manner::of(&hop, &required));
+    let (connection, _) = dialer.dial(&target, None, &plain).await.unwrap();
+    assert!(dialer.idle.keep(plain.line(&target), connection).is_none());
+    assert!(dialer.idle.take(&required.line(&target)).is_none(), "in the clear, and unverified");
+    assert!(dialer.idle.take(&plain.line(&target)).is_some());
+}

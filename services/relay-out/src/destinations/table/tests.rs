@@ -58,7 +58,7 @@ fn a_busy_destination_is_left_alone_longer_each_time_and_stays_alive() {
     play.come("a", TEN, 10);
     play.end("a", Went::Answered);
     let mut pauses = Vec::new();
-    assert!(play.table.is_alive("a", play.now));
+    assert!(play.table.known["a"].is_alive(play.now));
     for _ in 0..6 {
         assert!(play.end("a", Went::Busy).begin.is_empty());
         pauses.push((play.table.not_before("a").unwrap() - play.now).as_secs());
@@ -67,9 +67,8 @@ fn a_busy_destination_is_left_alone_longer_each_time_and_stays_alive() {
         play.table.look("a", play.now);
     }
     assert_eq!(pauses, [1, 2, 4, 8, 16, 32]);
-    assert!(!play.table.is_alive("a", play.now), "not for ever");
+    assert!(!play.table.known["a"].is_alive(play.now), "not for ever");
     assert_eq!(play.end("a", Went::Busy).begin.len(), 1, "the others learn at once that it takes nothing");
-    assert!(!play.table.is_alive("b", play.now));
 }
 
 #[test]
@@ -138,7 +137,7 @@ fn the_parked_come_back_as_there_is_room() {
             play.next += 1;
             play.table.wait("a", play.next, play.now);
         } else {
-            assert_eq!(play.table.park("a", TEN, id(serial)), Going::default());
+            assert_eq!(play.table.park("a", TEN, id(serial), play.now), Going::default());
             parked += 1;
         }
     }
@@ -147,20 +146,56 @@ fn the_parked_come_back_as_there_is_room() {
     assert_eq!(resumed.len(), 16, "it answers, so more may wait");
     assert!(!play.table.admit("a", TEN, id(99), false), "their room is kept");
     assert!(play.table.admit("a", TEN, resumed[0], false));
-    assert_eq!(play.table.attempted(resumed[1]).resume.len(), 1, "one was deleted meanwhile");
-    assert_eq!(play.table.attempted(resumed[1]), Going::default());
+    assert_eq!(play.table.attempted(resumed[1], false).resume.len(), 1, "one was deleted meanwhile");
+    assert_eq!(play.table.attempted(resumed[1], false), Going::default());
     assert_eq!(play.table.dropped("a").resume.len(), 1);
 }
 
 #[test]
 fn parking_is_bounded() {
-    let mut table = Table::new(10);
+    let (mut table, now) = (Table::new(10), Instant::now());
     for serial in 0..MOST_PARKED as u32 + 2 {
-        assert!(table.can_park("a"));
+        assert!(table.can_park("a", id(serial), now));
         // Those for whom there is room come back at once.
-        table.park("a", TEN, id(serial));
+        table.park("a", TEN, id(serial), now);
     }
-    assert!(!table.can_park("a") && table.can_park("b"));
+    assert!(!table.can_park("a", id(99_999), now) && table.can_park("b", id(99_999), now));
+    for serial in 20_000..20_000 + (MOST_PARKED_IN_ALL - MOST_PARKED - 2) as u32 {
+        table.park("b", TEN, id(serial), now);
+    }
+    assert!(!table.can_park("c", id(99_999), now), "and in all");
+    table.attempted(id(3), false);
+    assert!(table.can_park("c", id(99_999), now));
+}
+
+#[test]
+fn what_was_parked_for_long_is_put_off() {
+    let mut play = Play::new(100);
+    play.come("a", TEN, 4);
+    play.table.park("a", TEN, id(70), play.now);
+    play.now += PARK_PATIENCE / 2;
+    play.table.park("a", TEN, id(71), play.now);
+    assert!(play.table.overdue(play.now).resume.is_empty());
+    play.now += PARK_PATIENCE / 2;
+    assert_eq!(play.table.overdue(play.now).resume, [id(70)]);
+    assert!(!play.table.admit("a", TEN, id(70), false) && !play.table.can_park("a", id(70), play.now));
+    play.table.attempted(id(70), false);
+    assert!(play.table.can_park("a", id(70), play.now), "the next attempt begins anew");
+    assert_eq!(play.table.known["a"].parked, [id(71)]);
+}
+
+#[test]
+fn a_message_that_its_server_is_always_too_busy_for_is_put_off() {
+    let mut play = Play::new(100);
+    play.come("a", TEN, 2);
+    assert!(!play.table.can_park_busy("a", id(7), play.now), "it never answered");
+    play.end("a", Went::Answered);
+    for _ in 0..MOST_BUSY {
+        assert!(play.table.can_park_busy("a", id(7), play.now));
+        play.table.attempted(id(7), true);
+    }
+    assert!(!play.table.can_park_busy("a", id(7), play.now));
+    assert!(play.table.can_park_busy("a", id(8), play.now), "others are not it");
 }
 
 #[test]
