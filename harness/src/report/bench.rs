@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use super::html::head;
 use super::plot::{self, Bar, Bars};
 use super::words;
 use crate::Result;
@@ -39,14 +40,7 @@ pub fn page(comparison: &Comparison) -> String {
     html! {
         (DOCTYPE)
         html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { (headline) ": " (names.join(", ")) }
-                link rel="icon" href="data:,";
-                style { (PreEscaped(plot::STYLE)) (PreEscaped(super::html::STYLE)) (PreEscaped(STYLE)) }
-            }
+            (head(&format!("{headline}: {}", names.join(", ")), STYLE))
             body {
                 header.top {
                     p.eyebrow { "bongsu-harness bench · " (words::date(comparison.started)) " · took " (words::took(comparison.took)) }

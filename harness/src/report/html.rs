@@ -7,7 +7,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::{books, dialogues, moments, plot, timeline, ways, words};
 use crate::record::{Played, Record, Run, Verdict};
 
-pub(super) const STYLE: &str = include_str!("html/page.css");
+const STYLE: &str = include_str!("html/page.css");
 
 /// Octets that messages and dialogues of all scenarios may take together; each scenario has an equal part, within [`ROOM`].
 const ALL: usize = 7_000_000;
@@ -18,6 +18,20 @@ const LATENCIES: usize = 20;
 /// Octets of a failure's text.
 const FAILURE: usize = 48_000;
 
+/// What stands at the top of each page, with a style for this one alone.
+pub(super) fn head(title: &str, style: &str) -> Markup {
+    html! {
+        head {
+            meta charset="utf-8";
+            meta name="viewport" content="width=device-width, initial-scale=1";
+            meta name="color-scheme" content="light dark";
+            title { (title) }
+            link rel="icon" href="data:,";
+            style { (PreEscaped(plot::STYLE)) (PreEscaped(STYLE)) (PreEscaped(style)) }
+        }
+    }
+}
+
 /// The whole page.
 pub fn page(run: &Run) -> String {
     let (_, failed, _) = outcome(run);
@@ -26,14 +40,7 @@ pub fn page(run: &Run) -> String {
     html! {
         (DOCTYPE)
         html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { (title) }
-                link rel="icon" href="data:,";
-                style { (PreEscaped(plot::STYLE)) (PreEscaped(STYLE)) }
-            }
+            (head(&title, ""))
             body {
                 (timeline::patterns())
                 header.top {
