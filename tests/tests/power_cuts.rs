@@ -185,6 +185,11 @@ fn duplicated_by_relaying(mutant: Option<(&Path, &str)>) -> usize {
     compare(&ledger.accepted_tokens(), &both).1
 }
 
+/// Whether a mutant shows in one of a few cuts: the kernel writes by itself now and then, and what it has written a cut cannot take.
+fn is_caught(shows: impl Fn() -> bool) -> bool {
+    (0..5).any(|_| shows())
+}
+
 #[test]
 fn nothing_is_lost_right_after_the_last_250_and_the_syncs_are_why() {
     if skipped() {
@@ -192,7 +197,8 @@ fn nothing_is_lost_right_after_the_last_250_and_the_syncs_are_why() {
     }
     assert_eq!(lost_after_acceptance(None), 0);
     if let Some(binary) = mutants() {
-        assert!(lost_after_acceptance(Some((&binary, "no-spool-sync"))) > 0, "the mutant no-spool-sync was not caught");
+        let caught = is_caught(|| lost_after_acceptance(Some((&binary, "no-spool-sync"))) > 0);
+        assert!(caught, "the mutant no-spool-sync was not caught");
     }
 }
 
@@ -204,7 +210,8 @@ fn nothing_is_lost_right_after_delivery_and_the_syncs_are_why() {
     assert_eq!(lost_after_delivery(None), 0);
     if let Some(binary) = mutants() {
         for mutant in ["no-maildir-sync", "no-maildir-dir-sync"] {
-            assert!(lost_after_delivery(Some((&binary, mutant))) > 0, "the mutant {mutant} was not caught");
+            let caught = is_caught(|| lost_after_delivery(Some((&binary, mutant))) > 0);
+            assert!(caught, "the mutant {mutant} was not caught");
         }
     }
 }
@@ -217,7 +224,7 @@ fn relaying_repeats_no_more_than_was_in_flight_and_the_outcome_sync_is_why() {
     let repeated = duplicated_by_relaying(None);
     assert!(repeated <= WINDOW, "{repeated} repeated");
     if let Some(binary) = mutants() {
-        let repeated = duplicated_by_relaying(Some((&binary, "no-outcome-sync")));
-        assert!(repeated > WINDOW, "the mutant no-outcome-sync repeated only {repeated}");
+        let caught = is_caught(|| duplicated_by_relaying(Some((&binary, "no-outcome-sync"))) > WINDOW);
+        assert!(caught, "the mutant no-outcome-sync was not caught");
     }
 }
