@@ -192,9 +192,12 @@ impl Found {
 /// # Errors
 /// It is no archive of ours, it is torn (the text names the entry), or the disk refused. What was told before is committed.
 pub(super) fn read(spool: &Spool, mut reader: Reader, tell: &mut dyn FnMut(&Found, &Arrived)) -> Result<()> {
-    let (mut begun, mut last) = (false, FORMAT.to_owned());
+    let (mut begun, mut last) = (false, String::new());
     for entry in reader.0.entries()? {
-        let mut entry = entry.with_context(|| format!("it is cut off or damaged behind the entry {last}"))?;
+        let mut entry = entry.with_context(|| match begun {
+            true => format!("it is cut off or damaged behind the entry {last}"),
+            false => "it is no archive of a queue, as `bongsu queue export` writes".to_owned(),
+        })?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let (len, mtime) = (entry.size(), entry.header().mtime().unwrap_or(0));
         last.clone_from(&name);
