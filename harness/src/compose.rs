@@ -143,13 +143,15 @@ fn service(text: &mut String, topology: &Topology, index: usize, address: Ipv4Ad
 }
 
 /// One small service for each account: it ends when the account is made, and says so where it is there already.
+///
+/// It waits for the node: when several containers mount a new volume at one time, each fills it, and Docker 20.10 may fail one of them.
 fn accounts(text: &mut String, plan: &NodePlan) -> Result<()> {
     for user in &plan.accounts {
         write!(
             text,
             "  {}-{user}:\n    <<: *node\n    command: [\"account\", \"add\", \"{user}@{}\"]\n    environment: {{BONGSU_PASSWORD: secret-{user}}}\n    \
-             network_mode: none\n    volumes: *{}-volumes\n",
-            plan.name, plan.domain, plan.name,
+             network_mode: none\n    depends_on: [{}]\n    volumes: *{}-volumes\n",
+            plan.name, plan.domain, plan.name, plan.name,
         )?;
     }
     Ok(())
