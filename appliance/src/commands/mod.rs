@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub(crate) mod abreast;
 pub(crate) mod account;
 pub(crate) mod check;
 pub(crate) mod init;

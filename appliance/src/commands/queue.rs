@@ -11,6 +11,7 @@ use lib_mail::{Domain, QueueId};
 use lib_net::wake::{Consumer, Wake, send_now};
 use lib_spool::{Command, Place, Queue, Spool};
 
+use super::abreast::abreast;
 use super::{mailq, select, settings};
 use crate::cli::{self, Filter};
 use crate::layout::Layout;
@@ -63,15 +64,16 @@ fn chosen(layout: &Layout, spool: &Spool, filter: &Filter, all: bool) -> Result<
     let now = mailq::clock(layout, &settings(layout)?)?.now();
     let mut chosen = Vec::new();
     for group in select::groups(spool, filter)? {
-        for id in &group.ids {
+        let wanted = |id: &QueueId| {
+            let found = || spool.look(group.queue, group.place, id);
             let wanted = filter.is_open()
-                || spool
-                    .look(group.queue, group.place, id)
-                    .is_ok_and(|found| found.is_some_and(|listing| select::matches(filter, &listing, now)));
-            if wanted {
-                chosen.push((*id, group.queue, group.place));
-            }
-        }
+                || found().is_ok_and(|found| found.is_some_and(|listing| select::matches(filter, &listing, now)));
+            wanted.then_some(*id)
+        };
+        abreast(&group.ids, wanted, |id| -> Result<()> {
+            chosen.extend(id.map(|id| (id, group.queue, group.place)));
+            Ok(())
+        })?;
     }
     Ok(chosen)
 }

@@ -129,9 +129,10 @@ pub(crate) fn serve(listener: UnixListener, happenings: Sender<Happening>) -> Re
 fn answer(caller: &UnixStream, happenings: &Sender<Happening>) -> Result<()> {
     caller.set_read_timeout(Some(PATIENCE))?;
     caller.set_write_timeout(Some(PATIENCE))?;
-    let peer = rustix::net::sockopt::socket_peercred(caller)?;
-    if !peer.uid.is_root() && peer.uid != rustix::process::geteuid() {
-        bail!("user {} may not ask", peer.uid.as_raw());
+    // Not rustix's call: a caller in another PID namespace, such as a second container with the same volume, has PID 0, which its type can't hold.
+    let peer = nix::sys::socket::getsockopt(caller, nix::sys::socket::sockopt::PeerCredentials)?;
+    if peer.uid() != 0 && peer.uid() != rustix::process::geteuid().as_raw() {
+        bail!("user {} may not ask", peer.uid());
     }
     let mut line = String::new();
     BufReader::new(caller.take(REQUEST_MAX)).read_line(&mut line)?;

@@ -2,9 +2,11 @@
 
 use std::io::{self, Write};
 
+use lib_mail::QueueId;
 use lib_spool::{Listing, Place, Queue};
 
 use super::Look;
+use crate::commands::abreast::abreast;
 use crate::commands::select::{Group, Waiting, waiting};
 use crate::commands::text::plain;
 
@@ -19,14 +21,19 @@ pub(super) fn write(out: &mut dyn Write, look: &Look<'_>, groups: Vec<Group>) ->
     let mut shown = 0;
     for group in &groups {
         let mut headed = false;
-        for id in &group.ids {
-            let Some(listing) = look.at(group, id) else { continue };
+        let written = |id: &QueueId| {
+            let listing = look.at(group, id)?;
+            let mut text = Vec::new();
+            Some(request(&mut text, look, &listing).map(|()| text))
+        };
+        abreast(&group.ids, written, |text| {
+            let Some(text) = text else { return Ok(()) };
             if !std::mem::replace(&mut headed, true) {
                 head(out, look, group, several)?;
             }
-            request(out, look, &listing)?;
             shown += 1;
-        }
+            out.write_all(&text?)
+        })?;
     }
     let of = if look.filter.picks() { format!(" of {all}") } else { String::new() };
     writeln!(out, "\t\tTotal requests: {shown}{of}")

@@ -7,6 +7,7 @@ use lib_spool::{Listing, Place};
 use serde_json::{Value, json};
 
 use super::Look;
+use crate::commands::abreast::abreast;
 use crate::commands::select::{Group, waiting};
 
 /// Prints message by message, in the order of arrival; only ids are kept.
@@ -14,13 +15,12 @@ pub(super) fn write(out: &mut dyn Write, look: &Look<'_>, groups: Vec<Group>) ->
     let ids = groups.iter().enumerate().flat_map(|(at, group)| group.ids.iter().map(move |id| (*id, at)));
     let mut ids: Vec<(QueueId, usize)> = ids.collect();
     ids.sort_unstable();
-    for files in ids.chunk_by(|(one, _), (other, _)| one == other) {
+    let files: Vec<&[(QueueId, usize)]> = ids.chunk_by(|(one, _), (other, _)| one == other).collect();
+    let written = |files: &&[(QueueId, usize)]| {
         let listings: Vec<Listing> = files.iter().filter_map(|(id, at)| look.at(groups.get(*at)?, id)).collect();
-        if let Some(first) = listings.first() {
-            writeln!(out, "{}", message(look, first, &listings))?;
-        }
-    }
-    Ok(())
+        listings.first().map(|first| message(look, first, &listings).to_string())
+    };
+    abreast(&files, written, |text| text.map_or(Ok(()), |text| writeln!(out, "{text}")))
 }
 
 fn message(look: &Look<'_>, first: &Listing, listings: &[Listing]) -> Value {

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::Look;
 use crate::cli::By;
+use crate::commands::abreast::abreast;
 use crate::commands::select::{Group, waiting};
 use crate::commands::text::{plain, span};
 
@@ -33,10 +34,15 @@ impl Sum {
 pub(super) fn write(out: &mut dyn Write, look: &Look<'_>, groups: Vec<Group>, by: By, as_json: bool) -> io::Result<()> {
     let mut sums: HashMap<String, Sum> = HashMap::new();
     let mut total = Sum::default();
-    for (group, id) in groups.iter().flat_map(|group| group.ids.iter().map(move |id| (group, id))) {
-        if let Some(listing) = look.at(group, id) {
-            count(look, &listing, by, &mut sums, &mut total);
-        }
+    for group in &groups {
+        abreast(
+            &group.ids,
+            |id| look.at(group, id),
+            |listing| -> io::Result<()> {
+                listing.iter().for_each(|listing| count(look, listing, by, &mut sums, &mut total));
+                Ok(())
+            },
+        )?;
     }
     let mut sums: Vec<(String, Sum)> = sums.into_iter().collect();
     sums.sort_by(|(one, a), (other, b)| b.messages.cmp(&a.messages).then_with(|| one.cmp(other)));

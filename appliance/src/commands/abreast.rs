@@ -1,0 +1,67 @@
+//! Work on many messages by several threads, with results in the order of the messages.
+
+use std::num::NonZero;
+use std::thread;
+
+/// Most threads: a listing waits for the kernel's directory look-ups, which gain little from more.
+const THREADS: usize = 8;
+/// Items that a thread takes at one time: so many that starting the thread costs nothing beside them.
+const SHARE: usize = 512;
+
+/// Calls `then` with what `make` gives for each item, in order. Of results only those of a window of some thousand items are held.
+///
+/// # Errors
+/// The first of `then`; no more is made after it.
+pub(crate) fn abreast<T: Sync, U: Send, E>(
+    items: &[T],
+    make: impl Fn(&T) -> U + Sync,
+    mut then: impl FnMut(U) -> Result<(), E>,
+) -> Result<(), E> {
+    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(THREADS);
+    for window in items.chunks(threads * SHARE) {
+        if window.len() <= SHARE || threads == 1 {
+            window.iter().try_for_each(|item| then(make(item)))?;
+            continue;
+        }
+        let make = &make;
+        let made: Vec<Vec<U>> = thread::scope(|scope| {
+            let (mine, others) = window.split_at(SHARE);
+            let others: Vec<_> =
+                others.chunks(SHARE).map(|share| scope.spawn(move || share.iter().map(make).collect::<Vec<U>>())).collect();
+            let mut made = vec![mine.iter().map(make).collect()];
+            made.extend(others.into_iter().map(|other| other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))));
+            made
+        });
+        made.into_iter().flatten().try_for_each(&mut then)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::abreast;
+
+    #[test]
+    fn all_come_in_order() {
+        for count in [0, 1, 511, 512, 513, 5000, 20_000] {
+            let items: Vec<usize> = (0..count).collect();
+            let mut seen = Vec::new();
+            abreast(&items, |item| item * 2, |made| -> Result<(), ()> { Ok(seen.push(made)) }).unwrap();
+            assert_eq!(seen, items.iter().map(|item| item * 2).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn an_error_ends_it() {
+        let (items, mut seen): (Vec<usize>, usize) = ((0..20_000).collect(), 0);
+        let end = abreast(
+            &items,
+            |item| *item,
+            |item| {
+                seen += 1;
+                if item == 700 { Err("enough") } else { Ok(()) }
+            },
+        );
+        assert_eq!((end, seen), (Err("enough"), 701));
+    }
+}
