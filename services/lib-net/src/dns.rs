@@ -5,7 +5,8 @@
 //! knows (wait). What is unclear is [`DnsError::Temporary`].
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
@@ -18,6 +19,8 @@ use lib_mail::Domain;
 pub const MAX_ANSWERS: usize = 50;
 /// How long a "no such name" is believed, whatever the zone says: a mended zone must be seen soon.
 const NEGATIVE_TTL: Duration = Duration::from_secs(60);
+/// How long it is believed that this host has IPv6, or has none.
+const V6_KNOWN: Duration = Duration::from_secs(3);
 /// Answers kept.
 const CACHE_SIZE: u64 = 4096;
 
@@ -165,7 +168,18 @@ fn without_dot(name: &Name) -> String {
 
 /// Whether this host has an IPv6 address that the world can answer to. A connected UDP socket sends nothing, but makes the kernel
 /// choose route and source address; without a global one, a peer's AAAA record would only cost a timeout.
+///
+/// An answer holds for three seconds: messages that leave in a run need not each ask the kernel.
 pub fn has_global_ipv6() -> bool {
+    static KNOWN: Mutex<Option<(Instant, bool)>> = Mutex::new(None);
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    match *known {
+        Some((asked, answer)) if asked.elapsed() < V6_KNOWN => answer,
+        _ => known.insert((Instant::now(), ask_for_global_ipv6())).1,
+    }
+}
+
+fn ask_for_global_ipv6() -> bool {
     // Any address in 2000::/3 will do; this one is for documentation and never reached.
     let anywhere = SocketAddr::from((Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1), 53));
     let source = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0))

@@ -13,9 +13,9 @@ use crate::targets::Target;
 
 /// How long a connection may lie idle.
 const KEEP: Duration = Duration::from_secs(5);
-/// Connections kept in all, and for one server.
-const MOST: usize = 64;
-const MOST_EACH: usize = 4;
+/// Connections kept in all, and for one server: with fewer than work for one server at one time, most would be made for one message only.
+const MOST: usize = 256;
+const MOST_EACH: usize = 20;
 /// Messages over one connection; some servers refuse more.
 pub(crate) const MESSAGES_EACH: u32 = 100;
 /// How long a server that could not be reached is left alone. Short: it only keeps a burst of messages from waiting for the same
@@ -36,9 +36,15 @@ pub(crate) struct Line {
 }
 
 /// What is kept.
-#[derive(Default)]
 pub(crate) struct Idle {
     kept: Mutex<Kept>,
+    most: usize,
+}
+
+impl Default for Idle {
+    fn default() -> Idle {
+        Idle::with_room(MOST)
+    }
 }
 
 #[derive(Default)]
@@ -47,7 +53,26 @@ struct Kept {
     unreachable: HashMap<SocketAddr, (Status, Instant)>,
 }
 
+impl Kept {
+    /// The connection that has lain longest. Those of a line lie in the order of their time.
+    fn take_oldest(&mut self) -> Option<Connection> {
+        let firsts = self.connections.iter().filter_map(|(line, lying)| Some((lying.first()?.1, line)));
+        let line = firsts.min_by_key(|(since, _)| *since)?.1.clone();
+        let lying = self.connections.get_mut(&line)?;
+        let (connection, _) = lying.remove(0);
+        if lying.is_empty() {
+            self.connections.remove(&line);
+        }
+        Some(connection)
+    }
+}
+
 impl Idle {
+    /// That keeps so many connections.
+    pub(crate) fn with_room(most: usize) -> Idle {
+        Idle { kept: Mutex::default(), most }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -63,16 +88,18 @@ impl Idle {
         taken
     }
 
-    /// Keeps a ready connection, or gives it back where there is no room or it has carried enough.
+    /// Keeps a ready connection. What comes back is to be closed: this one where it has carried enough or its server has its share, or
+    /// where there is no room the one that has lain longest.
     pub(crate) fn keep(&self, line: Line, connection: Connection) -> Option<Connection> {
         let mut kept = self.lock();
-        let count: usize = kept.connections.values().map(Vec::len).sum();
         let each = kept.connections.get(&line).map_or(0, Vec::len);
-        if count >= MOST || each >= MOST_EACH || connection.messages >= MESSAGES_EACH {
+        if each >= MOST_EACH || connection.messages >= MESSAGES_EACH {
             return Some(connection);
         }
+        let count: usize = kept.connections.values().map(Vec::len).sum();
+        let oldest = if count >= self.most { kept.take_oldest() } else { None };
         kept.connections.entry(line).or_default().push((connection, Instant::now()));
-        None
+        oldest
     }
 
     /// Takes out what has lain long enough, or all of it.

@@ -1,8 +1,9 @@
 use lib_mail::Status;
 
 use super::*;
-use crate::dial::Manner;
+use crate::dial::{Dialer, Manner};
 use crate::hop::{By, NextHop, Servers};
+use crate::idle::{Idle, Line};
 use crate::message::Message;
 use crate::targets::Target;
 use crate::walk::walk;
@@ -132,4 +133,22 @@ async fn a_connection_carries_the_next_message_and_a_closed_one_costs_no_attempt
     node.shared.dialer.idle.expired(true);
     server.answer("MAIL", 1, "421 4.4.2 go away");
     assert_eq!(walk_over(&node, &[&server], &BOTH).await[0].code, 421);
+}
+
+/// A server that was used long ago gives its place to one that was used just now.
+#[tokio::test]
+async fn without_room_the_connection_that_has_lain_longest_goes() {
+    let server = Scripted::start("127.0.0.1:0").await;
+    let terms = Terms::new(&settings(server.address.port()), &Secrets::default());
+    let hop = NextHop { servers: Servers::Of("x.example".parse().unwrap()), by: By::Default };
+    let (manner, dialer, idle) = (Manner::of(&hop, &terms), Dialer::new(Clock::manual(START)), Idle::with_room(2));
+    let lines: Vec<Line> = ["mx1.example", "mx2.example", "mx3.example"]
+        .map(|name| manner.line(&Target { name: name.into(), address: server.address, key: None }))
+        .into();
+    for (line, goes) in lines.iter().zip([false, false, true]) {
+        let (connection, _) = dialer.dial(&line.target, None, &manner).await.unwrap();
+        assert_eq!(idle.keep(line.clone(), connection).is_some(), goes, "{}", line.target.name);
+    }
+    let kept: Vec<bool> = lines.iter().map(|line| idle.take(line).is_some()).collect();
+    assert_eq!(kept, [false, true, true]);
 }
