@@ -24,6 +24,14 @@ impl User {
     pub(crate) fn applied_to(self, command: &mut Command) {
         command.gid(self.gid).uid(self.uid);
     }
+
+    /// Makes the calling thread, and no other, one of this user.
+    pub(crate) fn taken_by_thread(self) -> std::io::Result<()> {
+        use rustix::process::{Gid, Uid};
+        let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
+        rustix::thread::set_thread_res_gid(gid, gid, gid)?;
+        Ok(rustix::thread::set_thread_res_uid(uid, uid, uid)?)
+    }
 }
 
 /// Who a role runs as, where we may choose. The roles of the queue share a user: another could lock and append, but not set a

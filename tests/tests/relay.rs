@@ -267,3 +267,47 @@ fn an_odd_sender_gets_its_bounce_and_a_null_sender_gets_none() {
     assert_eq!(taken[0].recipients, ["RCPT TO:<a..b.@peer.example>"]);
     assert!(taken[0].mail.starts_with("MAIL FROM:<>"));
 }
+
+/// R3.6: yesterday's snapshot of the queue put back. What was finished since is done once more, a mailbox that was kept gets no second copy,
+/// and what is new keeps its own ids.
+#[test]
+fn a_queue_put_back_to_a_snapshot_goes_on_from_there() {
+    let dns = dns();
+    let peer = peer(&dns, &["PIPELINING"]);
+    peer.answer("RCPT TO:<later@", 1, "451 4.7.1 greylisted, come back");
+    let mut node = relaying(&dns, "").start().unwrap();
+    let send = |node: &Node, recipients: &[&str], subject: &str| {
+        let message = format!("Subject: {subject}\r\n\r\nhello\r\n");
+        hello(node).transaction("minji@a.example", recipients, message.as_bytes()).unwrap().expect(250).unwrap();
+    };
+    // Frozen, `deliver` leaves the local part in the snapshot.
+    node.pause_role("deliver").unwrap();
+    send(&node, &["later@peer.example", "minji@a.example"], "before");
+    let waits = || node.cli(&["mailq"]).is_ok_and(|ran| ran.text.contains("greylisted, come back"));
+    wait_until("the deferral", PATIENCE, waits).unwrap();
+    let snapshot = tempfile::tempdir().unwrap();
+    let copy = |from: &std::path::Path, to: &std::path::Path| {
+        let copied = std::process::Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap();
+        assert!(copied.success());
+    };
+    copy(&node.data().join("spool"), snapshot.path());
+    node.resume_role("deliver").unwrap();
+    node.cli(&["queue", "run"]).unwrap().ok().unwrap();
+    node.wait_empty(PATIENCE).unwrap();
+    send(&node, &["later@peer.example"], "after");
+    node.wait_empty(PATIENCE).unwrap();
+    assert_eq!(node.stop().unwrap(), 0);
+
+    std::fs::remove_dir_all(node.data().join("spool")).unwrap();
+    copy(&snapshot.path().join("spool"), &node.data());
+    node.start().unwrap();
+    node.cli(&["queue", "run"]).unwrap().ok().unwrap();
+    node.wait_empty(PATIENCE).unwrap_or_else(|error| panic!("{error:#}\n{}", node.log_tail(30)));
+    send(&node, &["later@peer.example"], "at last");
+    node.wait_empty(PATIENCE).unwrap();
+    let taken: Vec<String> = peer.taken().iter().map(|taken| String::from_utf8_lossy(&taken.message).into_owned()).collect();
+    let times = |subject: &str| taken.iter().filter(|message| message.contains(&format!("Subject: {subject}\r\n"))).count();
+    assert_eq!((times("before"), times("after"), times("at last")), (2, 1, 1));
+    assert_eq!(node.delivered().unwrap().len(), 1, "one copy in the mailbox");
+    assert!(!node.logged("damaged"), "{}", node.log_tail(30));
+}

@@ -46,7 +46,15 @@ mod tests {
         for count in [0, 1, 511, 512, 513, 5000, 20_000] {
             let items: Vec<usize> = (0..count).collect();
             let mut seen = Vec::new();
-            abreast(&items, |item| item * 2, |made| -> Result<(), ()> { Ok(seen.push(made)) }).unwrap();
+            let end = abreast(
+                &items,
+                |item| item * 2,
+                |made| -> Result<(), ()> {
+                    seen.push(made);
+                    Ok(())
+                },
+            );
+            assert_eq!(end, Ok(()));
             assert_eq!(seen, items.iter().map(|item| item * 2).collect::<Vec<_>>());
         }
     }

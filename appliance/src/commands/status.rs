@@ -30,6 +30,9 @@ fn print(status: &Status) {
     for role in &status.roles {
         print_role(role);
     }
+    for overdue in &status.overdue {
+        println!("overdue: {overdue}");
+    }
     let isolations: std::collections::BTreeSet<&str> = status.roles.iter().map(|role| role.isolation.as_str()).collect();
     for isolation in isolations.into_iter().filter(|isolation| !isolation.is_empty()) {
         println!("isolation: {isolation}");

@@ -84,6 +84,9 @@ pub(crate) struct Status {
     pub(crate) seconds: u64,
     /// All that should run.
     pub(crate) roles: Vec<RoleStatus>,
+    /// Messages that were due long ago and are still there, one text for each queue that has such.
+    #[serde(default)]
+    pub(crate) overdue: Vec<String>,
 }
 
 /// What came of a reload.

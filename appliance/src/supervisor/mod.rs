@@ -13,6 +13,7 @@ mod reload;
 mod report;
 pub(crate) mod signals;
 mod sockets_of;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -49,6 +50,13 @@ pub(crate) enum Happening {
     },
     /// A process ended, ours or one that we inherited as PID 1.
     ChildEnded,
+    /// The watch looked around.
+    Watched {
+        /// Roles that do not answer any more, by name.
+        stuck: Vec<String>,
+        /// What lies overdue in the queues.
+        overdue: Vec<watch::Overdue>,
+    },
     /// SIGHUP.
     Reload,
     /// SIGTERM, SIGINT.
@@ -95,6 +103,9 @@ pub(crate) struct Supervisor {
     looking: Vec<look::Looking>,
     /// Number of the last order to look.
     last_look: u64,
+    /// What the watch found in the queues last, and when the log was told.
+    overdue: Vec<watch::Overdue>,
+    told_overdue: Option<Instant>,
     /// When the roles that still drain are killed.
     stop_by: Option<Instant>,
     /// Printed once, as soon as everything serves.
@@ -112,6 +123,7 @@ impl Supervisor {
         let outlet = report::outlet(&layout, &plan)?;
         control::serve(crate::sockets::unix(&layout.control_socket())?, inlet.clone())?;
         signals::watch(inlet.clone())?;
+        watch::start(&layout, &plan.settings, inlet.clone())?;
         Ok(Self {
             layout,
             plan,
@@ -127,6 +139,8 @@ impl Supervisor {
             reloading: None,
             looking: Vec::new(),
             last_look: 0,
+            overdue: Vec::new(),
+            told_overdue: None,
             stop_by: None,
             welcome: Some(welcome),
         })
@@ -151,6 +165,7 @@ impl Supervisor {
         match happening {
             Happening::Said { number, said } => self.heard(number, said),
             Happening::ChildEnded => self.reap(),
+            Happening::Watched { stuck, overdue } => self.watched(&stuck, overdue),
             Happening::Reload => self.reload(None),
             Happening::Stop if self.stop_by.is_some() => self.children.values().for_each(Child::kill),
             Happening::Stop => self.stop(),

@@ -65,6 +65,7 @@ impl Supervisor {
             generation: self.generation,
             seconds: self.since.elapsed().as_secs(),
             roles,
+            overdue: self.overdue.iter().map(super::watch::Overdue::text).collect(),
         }
     }
 
