@@ -105,16 +105,17 @@ pub(super) fn start(layout: &Layout, settings: &Settings, happenings: Sender<Hap
     let watch = move || {
         // The supervisor of the strict set-up may not look into the spool. Without that the roles are still watched.
         let _ = user.map(User::taken_by_thread);
-        let (mut silence, mut memory, mut pause) = (Silence::default(), Memory::default(), ROUND);
+        let (mut silence, mut memory, mut overdue, mut next) = (Silence::default(), Memory::default(), Vec::new(), Instant::now());
         loop {
-            std::thread::sleep(pause);
+            std::thread::sleep(ROUND);
             let Ok(stuck) = ask(&happenings, &mut silence) else { return };
             let begun = Instant::now();
-            let late = |queue| late(&Spool::open(&dir, options.clone()).ok()?, queue, clock.now());
-            let overdue =
-                Queue::ALL.into_iter().filter_map(|queue| memory.take(queue, late(queue).unwrap_or_default())).collect();
-            pause = ROUND.max(begun.elapsed() * SHARE);
-            if happenings.send(Happening::Watched { stuck, overdue }).is_err() {
+            if begun >= next {
+                let late = |queue| late(&Spool::open(&dir, options.clone()).ok()?, queue, clock.now());
+                overdue = Queue::ALL.into_iter().filter_map(|queue| memory.take(queue, late(queue).unwrap_or_default())).collect();
+                next = begun + begun.elapsed() * SHARE;
+            }
+            if happenings.send(Happening::Watched { stuck, overdue: overdue.clone() }).is_err() {
                 return;
             }
         }
@@ -134,7 +135,7 @@ fn ask(happenings: &Sender<Happening>, silence: &mut Silence) -> Result<Vec<Stri
 fn late(spool: &Spool, queue: Queue, now: Timestamp) -> Option<Vec<QueueId>> {
     let long_ago = Timestamp(now.0.saturating_sub(OVERDUE.as_millis() as i64));
     let mut late = Vec::new();
-    for shard in spool.due(queue, long_ago) {
+    for shard in spool.overdue(queue, long_ago) {
         late.extend(shard.ok()?.due);
     }
     Some(late)

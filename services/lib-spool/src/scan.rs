@@ -25,12 +25,19 @@ pub struct Due {
     shared: Arc<Shared>,
     queue: Queue,
     now: Timestamp,
+    /// Whether what is due further ahead than any schedule goes counts as due.
+    mend: bool,
     shards: Vec<char>,
 }
 
 impl Due {
     pub(crate) fn new(shared: Arc<Shared>, queue: Queue, now: Timestamp) -> Due {
-        Due { shared, queue, now, shards: QueueId::shards().collect() }
+        Due { shared, queue, now, mend: true, shards: QueueId::shards().collect() }
+    }
+
+    /// Only what was due by then.
+    pub(crate) fn strictly(self) -> Due {
+        Due { mend: false, ..self }
     }
 
     fn look(&self, shard: char) -> std::io::Result<Shard> {
@@ -42,7 +49,7 @@ impl Due {
             let Some(meta) = directory.stat(id.as_str())? else { continue };
             found.count += 1;
             // Further ahead than any schedule goes: some clock was wrong, and waiting for it would be forever.
-            let absurd = meta.mtime > self.now.plus(self.shared.limits().longest_interval);
+            let absurd = self.mend && meta.mtime > self.now.plus(self.shared.limits().longest_interval);
             if meta.mtime <= self.now || absurd {
                 due.push((meta.mtime, id));
             } else {

@@ -125,6 +125,11 @@ impl Spool {
         Due::new(self.shared.clone(), queue, now)
     }
 
+    /// What was due by a moment in the past and is still there, shard by shard.
+    pub fn overdue(&self, queue: Queue, by: Timestamp) -> Due {
+        self.due(queue, by).strictly()
+    }
+
     /// All messages of a queue, queued and held, without a lock.
     pub fn list(&self, queue: Queue) -> Listings {
         Listings::new(self.shared.clone(), queue)

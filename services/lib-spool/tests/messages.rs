@@ -269,6 +269,11 @@ fn an_absurd_next_attempt_is_due_at_once() {
     let absurd = put(&spool, b"x", later(400)).unwrap();
     assert_eq!(due(&spool, Queue::Local, START), [absurd]);
     assert_eq!(due(&spool, Queue::Local, Timestamp(START.0 + 7 * 86_400_000)).len(), 2);
+    let overdue = |days: i64| {
+        let shards = spool.overdue(Queue::Local, Timestamp(START.0 + days * 86_400_000));
+        shards.map(|shard| shard.unwrap().due.len()).sum::<usize>()
+    };
+    assert_eq!([-1, 0, 7, 400].map(overdue), [0, 0, 1, 2], "only what was due by then is overdue");
 }
 
 #[test]
