@@ -179,6 +179,7 @@ impl<P: Program> Process<P> {
     /// Makes directory, volumes, machine, configuration and accounts; starts nothing.
     pub(super) fn make(topology: &Topology, plan: &NodePlan, place: &Place, program: P) -> Result<Box<dyn Server>> {
         let system = plan.system.name();
+        anyhow::ensure!(plan.smart_host.is_none(), "{SKIPPED}{system} is given no smart host here");
         anyhow::ensure!(!plan.clock, "{SKIPPED}{system} has no queue clock that can be set");
         let dir = tempfile::Builder::new().prefix(&format!("{system}-{}-", plan.name)).tempdir()?;
         sweep::note(&format!("directory {}", dir.path().display()));
