@@ -70,6 +70,11 @@ pub(super) trait Program: Send + Sync + 'static {
 
     /// Its log, below the node's directory.
     fn log(&self) -> &'static str;
+
+    /// How long what its daemon has started may go on once it was asked to end in order: as long as whoever runs it for real would wait.
+    fn grace(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// A message that waits.
@@ -241,7 +246,9 @@ impl<P: Program> Process<P> {
             let mut running = self.running();
             (running.daemon.take().context("it does not run")?, running.dovecot.take())
         };
-        let code = daemon.end(signal).with_context(|| self.log_tail(40))?;
+        let code = daemon
+            .end_after(signal, if signal == Signal::TERM { self.program.grace() } else { Duration::ZERO })
+            .with_context(|| self.log_tail(40))?;
         let other = dovecot.map_or(Ok(0), |dovecot| dovecot.end(signal)).with_context(|| self.log_tail(40))?;
         Ok(code.max(other))
     }
