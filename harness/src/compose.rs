@@ -11,7 +11,7 @@ use anyhow::{Context, ensure};
 
 use crate::Result;
 use crate::system::{self, bongsu};
-use crate::topology::{NodePlan, SHIPPED, SystemKind, Topology};
+use crate::topology::{Doors, NodePlan, SHIPPED, SystemKind, Topology};
 
 /// Settings that make waiting bearable for a person; the topology's own come after them.
 const SETTINGS: &str = "queue.retry = [\"10s\", \"20s\", \"60s\"]\nrelay.connect_timeout = \"5s\"\n";
@@ -68,7 +68,7 @@ pub fn files(topology: &Topology) -> Result<Vec<File>> {
     ];
     for plan in &topology.nodes {
         let place = format!("relay.nameservers = [\"{}:53\"]\n", net.at(NAMES));
-        let node = bongsu::planned(topology, plan, 25, &[SETTINGS, &place])?;
+        let node = bongsu::planned(topology, plan, Doors::USUAL, &[SETTINGS, &place])?;
         files.extend(node.files(&node.heads()).into_iter().map(|(name, text)| (Path::new(&plan.name).join(name), text)));
     }
     Ok(files)
@@ -117,7 +117,7 @@ fn yaml(topology: &Topology, net: Addresses) -> Result<String> {
         ensure!(!sized, "{}: a compose file can't give a volume a size; bongsu-harness up can", plan.name);
         ensure!(plan.system == SystemKind::Bongsu, "{}: a compose file is for bongsu nodes", plan.name);
         service(&mut text, topology, index, net.node(index))?;
-        accounts(&mut text, plan)?;
+        accounts(&mut text, topology, plan)?;
         writeln!(volumes, "  {}: {{}}", plan.name)?;
     }
     write!(text, "\nnetworks:\n  mail:\n    ipam:\n      config:\n        - subnet: {}/24\n\nvolumes:\n{volumes}", net.at(0))?;
@@ -145,11 +145,13 @@ fn service(text: &mut String, topology: &Topology, index: usize, address: Ipv4Ad
 /// One small service for each account: it ends when the account is made, and says so where it is there already.
 ///
 /// It waits for the node: when several containers mount a new volume at one time, each fills it, and Docker 20.10 may fail one of them.
-fn accounts(text: &mut String, plan: &NodePlan) -> Result<()> {
+fn accounts(text: &mut String, topology: &Topology, plan: &NodePlan) -> Result<()> {
     for user in &plan.accounts {
+        let owned =
+            topology.senders(&plan.name, user).iter().map(|sender| format!(", \"--owns\", \"{sender}\"")).collect::<String>();
         write!(
             text,
-            "  {}-{user}:\n    <<: *node\n    command: [\"account\", \"add\", \"{user}@{}\"]\n    environment: {{BONGSU_PASSWORD: secret-{user}}}\n    \
+            "  {}-{user}:\n    <<: *node\n    command: [\"account\", \"add\", \"{user}@{}\"{owned}]\n    environment: {{BONGSU_PASSWORD: secret-{user}}}\n    \
              network_mode: none\n    depends_on: [{}]\n    volumes: *{}-volumes\n",
             plan.name, plan.domain, plan.name, plan.name,
         )?;
@@ -178,6 +180,21 @@ mod tests {
             }
             assert!(dir.join("README.md").is_file());
         }
+    }
+
+    #[test]
+    fn a_smart_host_is_a_door_a_password_and_an_account_that_owns_the_senders() {
+        let files = files(&Topology::shipped("smart-host").unwrap()).unwrap();
+        let text = |path: &str| &files.iter().find(|(name, _)| name == Path::new(path)).unwrap().1;
+        let settings = text("office/bongsu.toml");
+        assert!(
+            settings.contains("relay.smart_host.host = \"mail.provider.example\"\nrelay.smart_host.port = 587\n"),
+            "{settings}"
+        );
+        assert_eq!(text("office/smart-host-password"), "secret-customer\n");
+        let yaml = text("compose.yaml");
+        let add = "[\"account\", \"add\", \"customer@provider.example\", \"--owns\", \"minji@office.example\", ";
+        assert!(yaml.contains(add) && !yaml.contains("juno@far.example\", \"--owns"), "{yaml}");
     }
 
     #[test]

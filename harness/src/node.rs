@@ -88,6 +88,8 @@ pub struct Plan {
     pub more: Vec<(&'static str, String)>,
     /// Accounts to make: local part and password.
     pub accounts: Vec<(String, String)>,
+    /// Sender addresses that an account owns beside its own: local part and address.
+    pub owned: Vec<(String, String)>,
     /// Environment of the process.
     pub environment: Vec<(String, String)>,
     /// The binary; `None` is the one of the build.
@@ -109,6 +111,7 @@ impl Plan {
             aliases: String::new(),
             more: Vec::new(),
             accounts: users.iter().map(|user| ((*user).to_owned(), format!("secret-{user}"))).collect(),
+            owned: Vec::new(),
             environment: Vec::new(),
             binary: None,
             dir: None,
@@ -152,6 +155,12 @@ impl Plan {
         format!("hostname = \"{}\"\ndefault_domain = \"{}\"\n{}", self.host(), self.domain, self.settings)
     }
 
+    /// The arguments of `bongsu` that make the account `user` of this plan.
+    pub fn account_add<'a>(&'a self, user: &str, address: &'a str) -> Vec<&'a str> {
+        let owned = self.owned.iter().filter(|(owner, _)| owner == user);
+        ["account", "add", address].into_iter().chain(owned.flat_map(|(_, sender)| ["--owns", sender])).collect()
+    }
+
     /// Writes the configuration into a directory, which is made: the settings with this text, and the maps beside them.
     pub fn write(&self, config: &Path, settings: &str) -> Result<()> {
         std::fs::create_dir_all(config)?;
@@ -182,7 +191,7 @@ impl Plan {
         let node = self.adopt()?;
         for (user, password) in &node.plan.accounts {
             let address = format!("{user}@{}", node.plan.domain);
-            node.cli_with(&["account", "add", &address], format!("{password}\n").as_bytes())?.ok()?;
+            node.cli_with(&node.plan.account_add(user, &address), format!("{password}\n").as_bytes())?.ok()?;
         }
         Ok(node)
     }

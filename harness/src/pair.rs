@@ -5,7 +5,7 @@ use rcgen::{CertifiedKey, generate_simple_self_signed};
 use sha2::{Digest, Sha256};
 
 use crate::Result;
-use crate::topology::Topology;
+use crate::topology::{SmartHost, Topology};
 
 /// What makes a node one of a pair.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +79,9 @@ impl Topology {
             }
         }
         for (node, pair) in self.nodes.iter_mut().zip(pairs) {
+            let both = |smart: &SmartHost| pair.peers.iter().any(|peer| peer.name == smart.node);
+            // A link leads to one door.
+            anyhow::ensure!(!node.smart_host.as_ref().is_some_and(both), "{}: its smart host can't be of its pair", node.name);
             node.pair = Some(pair).filter(|pair| !pair.peers.is_empty());
         }
         anyhow::ensure!(self.nodes.iter().any(|node| node.pair.is_some()), "no node is backup for another");

@@ -37,8 +37,10 @@ pub const EVERYWHERE: &[DriverKind] = &[DriverKind::Processes, DriverKind::Conta
 pub const PROCESSES: &[DriverKind] = &[DriverKind::Processes];
 /// bongsu alone.
 pub const BONGSU: &[SystemKind] = &[SystemKind::Bongsu];
+/// Those whose services can be told from each other.
+pub const SERVED: &[SystemKind] = &[SystemKind::Bongsu, SystemKind::Postfix];
 /// Any mail system.
-pub const ANY: &[SystemKind] = &[SystemKind::Bongsu, SystemKind::Postfix];
+pub const ANY: &[SystemKind] = &[SystemKind::Bongsu, SystemKind::Postfix, SystemKind::Exim, SystemKind::OpenSmtpd];
 
 /// All scenarios.
 pub fn all() -> impl Iterator<Item = &'static Scenario> {

@@ -13,6 +13,7 @@ pub mod names;
 mod networks;
 pub mod pair;
 pub mod pressure;
+pub mod smart_host;
 pub mod storage;
 pub mod time;
 
@@ -28,6 +29,7 @@ pub const ALL: &[&[Scenario]] = &[
     exchange::ALL,
     names::ALL,
     loops::ALL,
+    smart_host::ALL,
     mailbox::ALL,
     disk::ALL,
     storage::ALL,

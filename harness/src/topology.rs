@@ -2,12 +2,17 @@
 //!
 //! One file serves both drivers, the generated compose files and the reports. Nothing in it names an address: the driver draws those.
 
+mod smart_host;
+
 use std::collections::BTreeMap;
 
 use anyhow::{Context, ensure};
 use serde::Deserialize;
 
 use crate::Result;
+
+pub(crate) use smart_host::Doors;
+pub use smart_host::SmartHost;
 
 /// Most nodes of a topology: each pair of them has a link with an address of its own.
 pub const MAX_NODES: usize = 9;
@@ -93,6 +98,9 @@ pub struct NodePlan {
     /// Local parts of its accounts; the password of each is `secret-` and the local part.
     #[serde(default)]
     pub accounts: Vec<String>,
+    /// The node that takes all its mail for other domains; `None`: it goes to each domain's MX.
+    #[serde(default)]
+    pub smart_host: Option<SmartHost>,
     /// The text of its aliases file.
     #[serde(default)]
     pub aliases: String,
@@ -142,11 +150,12 @@ pub struct BlockList {
 }
 
 /// The topologies that come with the harness.
-pub const SHIPPED: [(&str, &str); 4] = [
+pub const SHIPPED: [(&str, &str); 5] = [
     ("single", include_str!("../topologies/single.toml")),
     ("pair", include_str!("../topologies/pair.toml")),
     ("three-mx", include_str!("../topologies/three-mx.toml")),
     ("lab", include_str!("../topologies/lab.toml")),
+    ("smart-host", include_str!("../topologies/smart-host.toml")),
 ];
 
 impl Topology {
@@ -201,6 +210,7 @@ impl Topology {
             ensure!(node.name != "client", "a node cannot be named client: that is who sends");
             ensure!(self.nodes.iter().position(|other| other.name == node.name) == Some(at), "two nodes named {}", node.name);
             ensure!(node.accounts.is_empty() || !node.domain.is_empty(), "{} has accounts but no domain", node.name);
+            node.smart_host.iter().try_for_each(|smart| smart.check(node, self))?;
         }
         for (preference, host) in self.zones.iter().flat_map(|zone| &zone.mx) {
             let known = host.contains('.') || self.nodes.iter().any(|node| node.name == *host);

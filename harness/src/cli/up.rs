@@ -25,7 +25,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// What to keep up.
 #[derive(Debug, Args)]
 pub struct UpArguments {
-    /// A topology that comes with the harness (single, pair, three-mx, lab), or a file
+    /// A topology that comes with the harness (single, pair, three-mx, lab, smart-host), or a file
     #[arg(default_value = "three-mx")]
     topology: String,
     /// Where the nodes run

@@ -22,7 +22,7 @@ use crate::peer::Peer;
 use crate::record::DialogueRecord;
 use crate::server::{Port, Server};
 use crate::system;
-use crate::topology::{MAX_NODES, NodePlan, SystemKind, Topology};
+use crate::topology::{Doors, MAX_NODES, NodePlan, SystemKind, Topology};
 
 /// The last octets of addresses in a run's network.
 pub(super) mod host {
@@ -134,7 +134,7 @@ fn make_on(topology: &Topology, addresses: Addresses) -> Result<Made> {
     let (mut gates, mut views, mut servers) = (BTreeMap::new(), Vec::new(), Vec::new());
     for (to, node) in topology.nodes.iter().enumerate() {
         let from = CLIENT.to_owned();
-        let gate = open(&addresses, (MAX_NODES, addresses.at(host::CLIENT)), (to, port::MX), (&from, &node.name))?;
+        let gate = open(&addresses, (MAX_NODES, addresses.at(host::CLIENT)), (to, port::MX, port::MX), (&from, &node.name))?;
         gates.insert((from, node.name.clone()), gate);
     }
     for (from, node) in topology.nodes.iter().enumerate() {
@@ -145,7 +145,10 @@ fn make_on(topology: &Topology, addresses: Addresses) -> Result<Made> {
         let view = dns.view(view)?;
         let listen = system::relays_to(node.system);
         for (to, other) in topology.nodes.iter().enumerate().filter(|(to, _)| *to != from) {
-            let gate = open(&addresses, (from, addresses.node(from)), (to, listen), (&node.name, &other.name))?;
+            // A link leads to one door: where a node logs in, that is the one for users.
+            let door = node.smart_host.as_ref().filter(|smart| smart.node == other.name).map(|smart| smart.door(Doors::OWN));
+            let door = door.filter(|door| *door != port::MX).map_or((to, listen, port::MX), |door| (to, door, door));
+            let gate = open(&addresses, (from, addresses.node(from)), door, (&node.name, &other.name))?;
             view.host(&topology.host(other), gate.address().ip())?;
             gates.insert((node.name.clone(), other.name.clone()), gate);
         }
@@ -179,9 +182,15 @@ fn server(topology: &Topology, node: &NodePlan, place: &Place) -> Result<Box<dyn
     })
 }
 
-fn open(addresses: &Addresses, from: (usize, IpAddr), (to, listen): (usize, u16), names: (&str, &str)) -> Result<Gate> {
+/// The gate from a node's place and address to another's place, which listens at one port and leads to another.
+fn open(
+    addresses: &Addresses,
+    from: (usize, IpAddr),
+    (to, listen, door): (usize, u16, u16),
+    names: (&str, &str),
+) -> Result<Gate> {
     let listen = SocketAddr::new(addresses.link(from.0, to), listen);
-    let target = SocketAddr::new(addresses.node(to), port::MX);
+    let target = SocketAddr::new(addresses.node(to), door);
     Gate::open(listen, target, Some(from.1), (names.0.to_owned(), names.1.to_owned()))
         .with_context(|| format!("the gate from {} to {}", names.0, names.1))
 }

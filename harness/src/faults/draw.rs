@@ -63,6 +63,8 @@ fn of_a_node(nodes: &[Node], draw: &mut Draw) -> String {
         1 => format!("stop {node}"),
         2 => format!("pause {node}"),
         3 => format!("isolate {node}"),
+        // Those of another make may have none that can be told from the others.
+        _ if services.is_empty() => format!("kill {node}"),
         _ => format!("kill-service {node} {}", pick(services, draw)),
     }
 }
@@ -79,7 +81,7 @@ fn of_the_net(nodes: &[Node], draw: &mut Draw) -> String {
     }
 }
 
-/// One of `from`, which is never empty: a topology has a node, and a server has services.
+/// One of `from`, which is not empty.
 fn pick<'a, T>(from: &'a [T], draw: &mut Draw) -> &'a T {
     &from[draw.between(0, from.len() as u64 - 1) as usize]
 }

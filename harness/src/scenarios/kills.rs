@@ -5,7 +5,7 @@ use anyhow::ensure;
 use super::networks::OFFICE;
 use crate::Result;
 use crate::faults::{KILL_SERVICE, PAUSE_SERVICE, STOP};
-use crate::scenario::{ANY, BONGSU, EVERYWHERE, Scenario};
+use crate::scenario::{ANY, BONGSU, EVERYWHERE, SERVED, Scenario};
 use crate::stage::{PATIENCE, SENDERS, Stage};
 use crate::topology::Topology;
 
@@ -24,7 +24,7 @@ pub const ALL: &[Scenario] = &[
         rows: &["R3.3", "R8"],
         topology: || Topology::shipped("lab"),
         drivers: EVERYWHERE,
-        systems: ANY,
+        systems: SERVED,
         alone: false,
         run: every_service,
     },

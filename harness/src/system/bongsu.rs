@@ -19,7 +19,7 @@ use crate::ledger::Found;
 use crate::node::{Node, Plan, port};
 use crate::server::{Copy, Counts, Event, Port, Server};
 use crate::sweep;
-use crate::topology::{NodePlan, Topology};
+use crate::topology::{Doors, NodePlan, SmartHost, Topology};
 use crate::volume::{self, Disk, Mounted};
 
 pub use container::Contained;
@@ -60,7 +60,7 @@ impl Process {
         let node = Plan {
             address: place.address,
             dir: Some(dir.path().to_owned()),
-            ..planned(topology, plan, port::MX, &[base, &place_lines])?
+            ..planned(topology, plan, Doors::OWN, &[base, &place_lines])?
         };
         let (volumes, disk) = volumes(plan, dir.path())?;
         set_first_clock(plan, &dir.path().join("etc"))?;
@@ -113,24 +113,31 @@ pub fn merged(texts: &[&str]) -> String {
     lines.iter().map(|(_, line)| format!("{line}\n")).collect()
 }
 
-/// What a node of a topology is made from, but for where it stands; `mx` is the port of other servers. The topology's and the node's own settings
+/// What a node of a topology is made from, but for where it stands; `doors` are where it finds others. The topology's and the node's own settings
 /// win over `base`.
-pub(crate) fn planned(topology: &Topology, plan: &NodePlan, mx: u16, base: &[&str]) -> Result<Plan> {
+pub(crate) fn planned(topology: &Topology, plan: &NodePlan, doors: Doors, base: &[&str]) -> Result<Plan> {
     let host = topology.host(plan);
     let clock = if plan.clock { format!("testing.clock = \"{CLOCK}\"\n") } else { String::new() };
     let host_of = |name: &str| Ok(topology.host(&topology.nodes[topology.index(name)?]));
-    let pair = plan.pair.as_ref().map_or(Ok(String::new()), |pair| pair.lines(mx, host_of))?;
+    let pair = plan.pair.as_ref().map_or(Ok(String::new()), |pair| pair.lines(doors.mx, host_of))?;
+    let smart = plan.smart_host.as_ref();
+    let way = smart.map_or(Ok(String::new()), |smart| smart.lines(topology, doors))?;
     let keys = plan.pair.iter().flat_map(|pair| [("pair.crt", pair.chain.clone()), ("pair.key", pair.key.clone())]);
+    let owned = |user: &String| {
+        let senders = topology.senders(&plan.name, user).into_iter();
+        senders.map(|sender| (user.clone(), sender)).collect::<Vec<_>>()
+    };
     Ok(Plan {
         name: plan.name.clone(),
         domain: if plan.domain.is_empty() { host.clone() } else { plan.domain.clone() },
         host_name: Some(host),
         address: std::net::Ipv4Addr::UNSPECIFIED.into(),
-        settings: merged(&[base, &[&clock, &pair, &topology.settings, &plan.settings]].concat()),
+        settings: merged(&[base, &[&clock, &pair, &way, &topology.settings, &plan.settings]].concat()),
         relay_domains: plan.relay_domains.clone(),
         aliases: plan.aliases.clone(),
-        more: keys.collect(),
+        more: keys.chain(smart.and_then(SmartHost::password)).collect(),
         accounts: plan.accounts.iter().map(|user| (user.clone(), format!("secret-{user}"))).collect(),
+        owned: plan.accounts.iter().flat_map(owned).collect(),
         // A test of the harness: does it notice a node that lacks something (`tests/tests/mutants.rs`)?
         environment: std::env::var("HARNESS_MUTANT")
             .ok()

@@ -14,6 +14,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use super::foreign::{self, Program, Site, Waiting};
 use super::group::Group;
@@ -32,6 +33,8 @@ const PROGRAM: &str = "exim4";
 const USER: (&str, u32) = ("Debian-exim", 64_990);
 /// Queue runners that were asked for and run at one time: each stands still before a host that does.
 const RUNNERS: usize = 4;
+/// What it is at when its daemon ends, a delivery or a session, may last so long.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// What Exim is.
 struct Exim {
@@ -122,5 +125,10 @@ impl Program for Exim {
 
     fn log(&self) -> &'static str {
         "log/mainlog"
+    }
+
+    /// Its daemon leaves deliveries to themselves, and one that is ended between the copy and its record is made again.
+    fn grace(&self) -> Duration {
+        GRACE
     }
 }

@@ -70,6 +70,11 @@ pub(super) trait Program: Send + Sync + 'static {
 
     /// Its log, below the node's directory.
     fn log(&self) -> &'static str;
+
+    /// How long what its daemon has started may go on once it was asked to end in order: as long as whoever runs it for real would wait.
+    fn grace(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// A message that waits.
@@ -179,6 +184,7 @@ impl<P: Program> Process<P> {
     /// Makes directory, volumes, machine, configuration and accounts; starts nothing.
     pub(super) fn make(topology: &Topology, plan: &NodePlan, place: &Place, program: P) -> Result<Box<dyn Server>> {
         let system = plan.system.name();
+        anyhow::ensure!(plan.smart_host.is_none(), "{SKIPPED}{system} is given no smart host here");
         anyhow::ensure!(!plan.clock, "{SKIPPED}{system} has no queue clock that can be set");
         let dir = tempfile::Builder::new().prefix(&format!("{system}-{}-", plan.name)).tempdir()?;
         sweep::note(&format!("directory {}", dir.path().display()));
@@ -240,7 +246,9 @@ impl<P: Program> Process<P> {
             let mut running = self.running();
             (running.daemon.take().context("it does not run")?, running.dovecot.take())
         };
-        let code = daemon.end(signal).with_context(|| self.log_tail(40))?;
+        let code = daemon
+            .end_after(signal, if signal == Signal::TERM { self.program.grace() } else { Duration::ZERO })
+            .with_context(|| self.log_tail(40))?;
         let other = dovecot.map_or(Ok(0), |dovecot| dovecot.end(signal)).with_context(|| self.log_tail(40))?;
         Ok(code.max(other))
     }

@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -85,7 +85,12 @@ impl Group {
 
     /// SIGTERM to the leader, which ends the others in order; or another signal to all of them. Waits until none is left. The exit code: 0 where
     /// the leader ended by the signal that asked it to, as Postfix does.
-    pub(in crate::system) fn end(mut self, which: Signal) -> Result<i32> {
+    pub(in crate::system) fn end(self, which: Signal) -> Result<i32> {
+        self.end_after(which, Duration::ZERO)
+    }
+
+    /// The same, where those that are left by their leader have so long to finish what they are at before they get the signal too.
+    pub(in crate::system) fn end_after(mut self, which: Signal, grace: Duration) -> Result<i32> {
         let status = {
             let mut leader = self.leader.lock().unwrap_or_else(PoisonError::into_inner);
             if which == Signal::TERM {
@@ -100,7 +105,8 @@ impl Group {
             })?;
             status.context("its end was not seen")?
         };
-        // Those that serve a client go on without their master until they notice.
+        // It need not be enough: those that serve a client go on without their master until they notice.
+        let _ = wait_until("the end of what it was at", grace, || self.processes().is_empty());
         let _ = self.signal(which);
         wait_gone("its processes", || self.processes().is_empty())?;
         self.ended = true;

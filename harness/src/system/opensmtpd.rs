@@ -23,7 +23,7 @@ use crate::Result;
 use crate::client::run_command;
 use crate::driver::processes::Place;
 use crate::server::{Event, Server};
-use crate::topology::{NodePlan, Topology};
+use crate::topology::{NodePlan, SystemKind, Topology};
 
 /// Its program.
 const PROGRAM: &str = "smtpd";
@@ -53,7 +53,9 @@ fn home() -> std::result::Result<Home, String> {
 
 /// Makes a node; starts nothing.
 pub fn make(topology: &Topology, plan: &NodePlan, place: &Place) -> Result<Box<dyn Server>> {
-    let settings = settings::translated(&format!("{}\n{}", topology.settings, plan.settings))?;
+    // No node of another make does, nor a server outside unless a scenario has it do so.
+    let tls_offered = topology.nodes.iter().any(|node| node.system == SystemKind::Bongsu);
+    let settings = settings::translated(&format!("{}\n{}", topology.settings, plan.settings), tls_offered)?;
     let home = home().map_err(anyhow::Error::msg)?;
     foreign::Process::make(topology, plan, place, OpenSmtpd { home, settings })
 }

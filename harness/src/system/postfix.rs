@@ -79,6 +79,7 @@ impl Process {
         if let Some(why) = impossible() {
             anyhow::bail!("SKIPPED: {why}");
         }
+        anyhow::ensure!(plan.smart_host.is_none(), "SKIPPED: Postfix is given no smart host here");
         anyhow::ensure!(!plan.clock, "SKIPPED: Postfix has no queue clock that can be set");
         let settings = settings::translated(&format!("{}\n{}", topology.settings, plan.settings))?;
         let dir = tempfile::Builder::new().prefix(&format!("postfix-{}-", plan.name)).tempdir()?;

@@ -27,7 +27,7 @@ struct Kept {
 /// Makes the accounts of a node whose container would be made from `spec`; `data` is its data directory, seen from here.
 pub(super) fn make(node: &Plan, spec: &Spec, data: &Path) -> Result<()> {
     static KEPT: Mutex<Option<HashMap<String, Vec<Kept>>>> = Mutex::new(None);
-    let key = format!("{} {} {:?}", spec.image, node.domain, node.accounts);
+    let key = format!("{} {} {:?} {:?}", spec.image, node.domain, node.accounts, node.owned);
     if let Some(kept) = lock(&KEPT).get_or_insert_default().get(&key).cloned() {
         return restore(&kept, data);
     }
@@ -43,7 +43,7 @@ pub(super) fn make(node: &Plan, spec: &Spec, data: &Path) -> Result<()> {
 
 fn add(node: &Plan, spec: &Spec, (user, password): &(String, String)) -> Result<()> {
     let address = format!("{user}@{}", node.domain);
-    beside(spec, &["account", "add", &address], &[format!("BONGSU_PASSWORD={password}")], b"")?.ok().map(|_| ())
+    beside(spec, &node.account_add(user, &address), &[format!("BONGSU_PASSWORD={password}")], b"")?.ok().map(|_| ())
 }
 
 /// Notes what lies at and below `path`, each directory before what is in it.

@@ -20,7 +20,7 @@ use crate::ledger::Found;
 use crate::node::{PATIENCE, binary};
 use crate::server::{Copy, Counts, Event, Port, Server};
 use crate::smtp::Smtp;
-use crate::topology::{NodePlan, Topology};
+use crate::topology::{Doors, NodePlan, Topology};
 use crate::volume::{Disk, Mounted};
 use crate::wait::{wait_for, wait_until};
 
@@ -28,8 +28,6 @@ use crate::wait::{wait_for, wait_until};
 const PROGRAM: &str = "/bin/bongsu";
 /// One look at whether a door answers.
 const LOOK: Duration = Duration::from_secs(2);
-/// The port of other servers.
-const MX: u16 = 25;
 /// The doors, and the port of each within the container.
 const DOORS: [(Port, u16); 5] =
     [(Port::Mx, 25), (Port::Submission, 587), (Port::Submissions, 465), (Port::Pop3, 110), (Port::Pop3s, 995)];
@@ -53,7 +51,8 @@ impl Contained {
     /// Makes directory, volumes, settings, accounts and the container; starts nothing.
     pub(crate) fn make(topology: &Topology, plan: &NodePlan, index: usize, run: &Arc<Run>) -> Result<Contained> {
         let dir = run.dir(&plan.name)?;
-        let node = planned(topology, plan, MX, &[SCENARIO, &format!("relay.nameservers = [\"{}:53\"]\n", run.names())])?;
+        let node =
+            planned(topology, plan, Doors::USUAL, &[SCENARIO, &format!("relay.nameservers = [\"{}:53\"]\n", run.names())])?;
         let (config, data) = (dir.join("etc"), dir.join("data"));
         node.write(&config, &node.heads())?;
         set_first_clock(plan, &config)?;

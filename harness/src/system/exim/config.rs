@@ -33,7 +33,8 @@ pub(super) fn exim_conf(dir: &Path, host: &str, address: IpAddr, settings: &Own)
         "main.",
         &[("message_size_limit", "50M"), ("smtp_accept_max", "100"), ("queue_run_max", "20"), ("delay_warning", "24h")],
     );
-    let client = options(settings, "smtp.", &[("connect_timeout", "3s")]);
+    // By TCP Fast Open it takes a host for connected before it is, and waits for it as long as for a reply.
+    let client = options(settings, "smtp.", &[("connect_timeout", "3s"), ("hosts_try_fastopen", "")]);
     format!(
         "primary_hostname = {host}\n\
          spool_directory = {dir}/data/queue\n\
@@ -56,6 +57,7 @@ pub(super) fn exim_conf(dir: &Path, host: &str, address: IpAddr, settings: &Own)
          recipients:\n\
          require domains = +local_domains : +relay_domains\n\
          message = relay not permitted\n\
+         accept domains = +relay_domains\n\
          require verify = recipient\n\
          accept\n\
          begin routers\n\
@@ -112,7 +114,7 @@ mod tests {
         );
         assert!(!main.contains("timeout = 7s"), "{main}");
         let (_, transport) = rest.split_once("\nsmtp:\n").unwrap();
-        let expected = "driver = smtp\ninterface = 127.1.2.10\nport = 2525\nhosts_avoid_tls = *\nconnect_timeout = 7s\nfinal_timeout = 7s\nbegin retry\n* * F,30m,1s\n";
+        let expected = "driver = smtp\ninterface = 127.1.2.10\nport = 2525\nhosts_avoid_tls = *\nhosts_try_fastopen = \nconnect_timeout = 7s\nfinal_timeout = 7s\nbegin retry\n* * F,30m,1s\n";
         assert_eq!(transport, expected);
         assert!(rest.contains("data = ${lookup{$local_part@$domain}lsearch{/n/etc/virtual}}\n"), "{rest}");
     }

@@ -4,9 +4,12 @@
 use super::super::settings::{self, Own, named, octets};
 use crate::Result;
 
-/// Lines `key = value` as directives.
-pub(super) fn translated(text: &str) -> Result<Own> {
-    settings::translated(text, "OpenSMTPD", one)
+/// Lines `key = value` as directives. To do without TLS is a setting only where nobody offers it: it takes what it is offered.
+pub(super) fn translated(text: &str, tls_offered: bool) -> Result<Own> {
+    settings::translated(text, "OpenSMTPD", |key, value| match key {
+        "relay.tls" if value == "\"none\"" && !tls_offered => Some(Own::new()),
+        _ => one(key, value),
+    })
 }
 
 fn one(key: &str, value: &str) -> Option<Own> {
@@ -29,8 +32,10 @@ mod tests {
         let text = "smtp.message_size_limit = \"100 kB\"\nqueue.return_after = \"30m\"\n";
         let expected = [("smtp max-message-size", "100000"), ("ttl", "30m")];
         let expected: Own = expected.iter().flat_map(|(name, value)| named(&[name], value)).collect();
-        assert_eq!(translated(text).unwrap(), expected);
-        let error = translated("relay.reply_timeout = \"6s\"\n").unwrap_err().to_string();
+        assert_eq!(translated(text, true).unwrap(), expected);
+        let error = translated("relay.reply_timeout = \"6s\"\n", false).unwrap_err().to_string();
         assert!(error.starts_with("SKIPPED: OpenSMTPD"), "{error}");
+        assert!(translated("relay.tls = \"none\"\n", false).unwrap().is_empty());
+        assert!(translated("relay.tls = \"none\"\n", true).is_err());
     }
 }
