@@ -13,6 +13,7 @@ pub mod names;
 mod networks;
 pub mod pair;
 pub mod pressure;
+pub mod replies;
 pub mod storage;
 pub mod time;
 
@@ -26,6 +27,7 @@ pub const ALL: &[&[Scenario]] = &[
     pair::ALL,
     kills::ALL,
     exchange::ALL,
+    replies::ALL,
     names::ALL,
     loops::ALL,
     mailbox::ALL,
