@@ -9,6 +9,7 @@ pub mod kills;
 pub mod loops;
 pub mod mailbox;
 pub mod mixed;
+pub mod moved;
 pub mod names;
 mod networks;
 pub mod pair;
@@ -28,6 +29,7 @@ pub const ALL: &[&[Scenario]] = &[
     kills::ALL,
     exchange::ALL,
     replies::ALL,
+    moved::ALL,
     names::ALL,
     loops::ALL,
     mailbox::ALL,
