@@ -32,6 +32,8 @@ pub struct Taken {
     pub message: Vec<u8>,
     /// The TLS that it came under.
     pub tls: Option<TlsUse>,
+    /// The number of the connection that it came over, counted from 0.
+    pub connection: usize,
 }
 
 #[derive(Debug, Default)]
@@ -42,6 +44,7 @@ struct State {
     taken: Vec<Taken>,
     unfinished: Vec<Taken>,
     commands: Vec<String>,
+    connections: usize,
 }
 
 #[derive(Debug, Default)]
@@ -81,8 +84,13 @@ impl Peer {
                     break;
                 }
                 let shared = Arc::clone(&serving);
+                let connection = {
+                    let mut state = shared.state();
+                    state.connections += 1;
+                    state.connections - 1
+                };
                 // A client that goes away ends its own session only.
-                std::thread::spawn(move || session::serve(stream, &shared));
+                std::thread::spawn(move || session::serve(stream, connection, &shared));
             }
         });
         Ok(Peer { shared, address })
@@ -119,6 +127,11 @@ impl Peer {
     /// The messages so far whose connection ended before their final dot, by the client or by the script, as far as they came.
     pub fn unfinished(&self) -> Vec<Taken> {
         self.shared.state().unfinished.clone()
+    }
+
+    /// Connections accepted so far.
+    pub fn connections(&self) -> usize {
+        self.shared.state().connections
     }
 
     /// Every command line so far, of all sessions.

@@ -9,10 +9,12 @@ pub mod kills;
 pub mod loops;
 pub mod mailbox;
 pub mod mixed;
+pub mod moved;
 pub mod names;
 mod networks;
 pub mod pair;
 pub mod pressure;
+pub mod replies;
 pub mod smart_host;
 pub mod storage;
 pub mod time;
@@ -27,6 +29,8 @@ pub const ALL: &[&[Scenario]] = &[
     pair::ALL,
     kills::ALL,
     exchange::ALL,
+    replies::ALL,
+    moved::ALL,
     names::ALL,
     loops::ALL,
     smart_host::ALL,

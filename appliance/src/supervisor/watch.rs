@@ -105,14 +105,16 @@ pub(super) fn start(layout: &Layout, settings: &Settings, happenings: Sender<Hap
     let watch = move || {
         // The supervisor of the strict set-up may not look into the spool. Without that the roles are still watched.
         let _ = user.map(User::taken_by_thread);
-        let (mut silence, mut memory, mut overdue, mut next) = (Silence::default(), Memory::default(), Vec::new(), Instant::now());
+        let (mut silence, mut memory, mut overdue, mut next) =
+            (Silence::default(), Memory::default(), Vec::new(), Instant::now());
         loop {
             std::thread::sleep(ROUND);
             let Ok(stuck) = ask(&happenings, &mut silence) else { return };
             let begun = Instant::now();
             if begun >= next {
                 let late = |queue| late(&Spool::open(&dir, options.clone()).ok()?, queue, clock.now());
-                overdue = Queue::ALL.into_iter().filter_map(|queue| memory.take(queue, late(queue).unwrap_or_default())).collect();
+                overdue =
+                    Queue::ALL.into_iter().filter_map(|queue| memory.take(queue, late(queue).unwrap_or_default())).collect();
                 next = begun + begun.elapsed() * SHARE;
             }
             if happenings.send(Happening::Watched { stuck, overdue: overdue.clone() }).is_err() {

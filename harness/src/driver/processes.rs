@@ -31,7 +31,7 @@ pub(super) mod host {
     pub(in crate::driver) const NAMES: u8 = 2;
     pub(in crate::driver) const CLIENT: u8 = 9;
     pub(in crate::driver) const FIRST_NODE: u8 = 10;
-    pub(in crate::driver) const FIRST_OUTSIDE: u8 = 30;
+    pub(in crate::driver) const FIRST_OUTSIDE: u8 = 20;
     pub(in crate::driver) const LAST_OUTSIDE: u8 = 49;
     pub(in crate::driver) const FIRST_LINK: u8 = 50;
     pub(in crate::driver) const NOBODY: u8 = 254;

@@ -41,7 +41,7 @@ pub enum Place {
     },
     /// In a notification that says that recipients failed.
     Bounce {
-        /// The node with the mailbox that it lies in.
+        /// The node with the mailbox that it lies in, or the server outside that took it.
         node: String,
         /// Recipients that failed.
         recipients: Vec<String>,
@@ -52,20 +52,22 @@ impl Found {
     /// What lies in the mailbox `address` of `node`: a copy, or a notification of failure. `None` where no token is in it, or where
     /// it tells of a delay or a success.
     pub fn in_mailbox(node: &str, address: &str, text: &[u8]) -> Option<Found> {
+        Found::copy(node, text, || Place::Mailbox { node: node.to_owned(), address: address.to_owned() })
+    }
+
+    /// What a server outside took for these recipients, read in the same way: a sender who is told of a failure may be there.
+    pub fn outside(peer: &str, recipients: Vec<String>, text: &[u8]) -> Option<Found> {
+        Found::copy(peer, text, || Place::Outside { peer: peer.to_owned(), recipients })
+    }
+
+    fn copy(at: &str, text: &[u8], place: impl FnOnce() -> Place) -> Option<Found> {
         let (header, _) = split(text);
-        let node = node.to_owned();
-        match token(header) {
-            Some(token) => {
-                let place = Place::Mailbox { node, address: address.to_owned() };
-                Some(Found { token, place, text: Some(text.to_vec()) })
-            }
-            None => {
-                let recipients = bounced_recipients(text);
-                let place = Place::Bounce { node, recipients };
-                let failed = matches!(&place, Place::Bounce { recipients, .. } if !recipients.is_empty());
-                token(text).filter(|_| failed).map(|token| Found { token, place, text: None })
-            }
+        if let Some(token) = token(header) {
+            return Some(Found { token, place: place(), text: Some(text.to_vec()) });
         }
+        let recipients = bounced_recipients(text);
+        let token = token(text).filter(|_| !recipients.is_empty())?;
+        Some(Found { token, place: Place::Bounce { node: at.to_owned(), recipients }, text: None })
     }
 }
 

@@ -130,3 +130,14 @@ fn a_delay_warning_is_no_bounce() {
     let text = b"Subject: delayed\n\nFinal-Recipient: rfc822; a@e.example\nAction: delayed\n\nX-Ledger: t\n\n";
     assert_eq!(Found::in_mailbox("node", "sender@c.example", text), None);
 }
+
+#[test]
+fn a_sender_outside_is_told_of_a_failure_and_has_no_copy() {
+    let to = || vec!["sender@c.example".to_owned()];
+    let notification = "Subject: returned\n\nFinal-Recipient: rfc822; b@e.example\nAction: failed\n\nX-Ledger: t\n\n";
+    let place = |text: &str| Found::outside("peer", to(), text.as_bytes()).map(|found| found.place);
+    let bounce = Place::Bounce { node: "peer".into(), recipients: vec!["b@e.example".into()] };
+    assert_eq!(place(notification), Some(bounce));
+    assert_eq!(place(&notification.replace("failed", "delayed")), None);
+    assert_eq!(place(SENT), Some(Place::Outside { peer: "peer".into(), recipients: to() }));
+}

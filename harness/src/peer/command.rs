@@ -27,7 +27,7 @@ pub struct Command {
     #[arg(long)]
     answer: Vec<String>,
     /// PREFIX=DEED or PREFIX=N=DEED, likewise: reply TEXT, close, reset, farewell TEXT, late MILLISECONDS, dribble MILLISECONDS, stall, drop
-    /// OCTETS (of the message, at DATA), forget or keep TEXT (at `.`, the end of a message), break-tls (at STARTTLS). `CONNECT` is the
+    /// OCTETS (of the message, at DATA), forget, keep TEXT or swallow (at `.`, the end of a message), break-tls (at STARTTLS). `CONNECT` is the
     /// greeting. As `DATA=1=drop 1000`
     #[arg(long)]
     script: Vec<String>,

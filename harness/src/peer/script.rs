@@ -30,6 +30,8 @@ pub enum Deed {
     Forget,
     /// At the end of a message: keeps it, and replies so all the same.
     Keep(String),
+    /// At the end of a message: keeps it, and closes the connection without a reply.
+    Swallow,
     /// At STARTTLS: replies 220, and then speaks no TLS.
     BreakTls,
 }
@@ -37,8 +39,8 @@ pub enum Deed {
 impl FromStr for Deed {
     type Err = anyhow::Error;
 
-    /// `reply TEXT`, `close`, `reset`, `farewell TEXT`, `late MILLISECONDS`, `dribble MILLISECONDS`, `stall`, `drop OCTETS`, `forget`, `keep TEXT` or
-    /// `break-tls`.
+    /// `reply TEXT`, `close`, `reset`, `farewell TEXT`, `late MILLISECONDS`, `dribble MILLISECONDS`, `stall`, `drop OCTETS`, `forget`, `keep TEXT`,
+    /// `swallow` or `break-tls`.
     fn from_str(text: &str) -> Result<Deed> {
         let (word, rest) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
         let rest = rest.trim();
@@ -55,9 +57,10 @@ impl FromStr for Deed {
             "drop" => Deed::DropAfter(rest.parse().context("drop OCTETS")?),
             "forget" => Deed::Forget,
             "keep" if !rest.is_empty() => Deed::Keep(rest.to_owned()),
+            "swallow" => Deed::Swallow,
             "break-tls" => Deed::BreakTls,
             _ => anyhow::bail!(
-                "{text} is nothing that a peer does: reply T, close, reset, farewell T, late N, dribble N, stall, drop N, forget, keep T, break-tls"
+                "{text} is nothing that a peer does: reply T, close, reset, farewell T, late N, dribble N, stall, drop N, forget, keep T, swallow, break-tls"
             ),
         })
     }
@@ -108,6 +111,7 @@ mod tests {
             ("reply 451 4.7.1 later", Deed::Reply("451 4.7.1 later".into())),
             ("late 250", Deed::Late(Duration::from_millis(250))),
             ("drop 1000", Deed::DropAfter(1000)),
+            ("swallow", Deed::Swallow),
             ("break-tls", Deed::BreakTls),
         ] {
             assert_eq!(text.parse::<Deed>().unwrap(), deed);

@@ -32,16 +32,17 @@ struct Done {
 struct Session<'a> {
     reader: BufReader<Wire>,
     shared: &'a Shared,
+    connection: usize,
     mail: String,
     recipients: Vec<String>,
 }
 
 /// Serves one client until it leaves, fails, or the script has it.
-pub(super) fn serve(stream: TcpStream, shared: &Shared) -> Result<()> {
+pub(super) fn serve(stream: TcpStream, connection: usize, shared: &Shared) -> Result<()> {
     stream.set_read_timeout(Some(IDLE))?;
     stream.set_nodelay(true)?;
     let reader = BufReader::new(Wire::Plain(stream));
-    Session { reader, shared, mail: String::new(), recipients: Vec::new() }.run()
+    Session { reader, shared, connection, mail: String::new(), recipients: Vec::new() }.run()
 }
 
 impl Session<'_> {
@@ -88,7 +89,7 @@ impl Session<'_> {
             None | Some(Deed::DropAfter(_) | Deed::Forget) => self.say(&usual)?,
             Some(Deed::BreakTls) => self.say("220 2.0.0 go on")?,
             Some(Deed::Reply(text) | Deed::Keep(text)) => self.say(text)?,
-            Some(Deed::Close) => anyhow::bail!(THE_END),
+            Some(Deed::Close | Deed::Swallow) => anyhow::bail!(THE_END),
             Some(Deed::Reset) => {
                 SockRef::from(self.reader.get_ref().socket()).set_linger(Some(Duration::ZERO))?;
                 anyhow::bail!(THE_END)
@@ -125,6 +126,7 @@ impl Session<'_> {
             recipients: std::mem::take(&mut self.recipients),
             message,
             tls: self.reader.get_ref().tls(),
+            connection: self.connection,
         };
         if let Err(error) = whole {
             self.shared.state().unfinished.push(taken);
@@ -214,7 +216,7 @@ impl Session<'_> {
 /// Whether a message is kept where this is done at its end.
 fn keeps(deed: Option<&Deed>) -> bool {
     match deed {
-        None | Some(Deed::Late(_) | Deed::Dribble(_) | Deed::DropAfter(_) | Deed::Keep(_)) => true,
+        None | Some(Deed::Late(_) | Deed::Dribble(_) | Deed::DropAfter(_) | Deed::Keep(_) | Deed::Swallow) => true,
         Some(Deed::Reply(text) | Deed::Farewell(text)) => code(text) == 250,
         Some(Deed::Forget | Deed::Close | Deed::Reset | Deed::Stall | Deed::BreakTls) => false,
     }

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, ensure};
 
-use super::networks::{FAR, office_and_far, plain_three};
+use super::networks::{FAR, office_and_far, plain_three, tls_by_node};
 use crate::Result;
 use crate::gate::{How, Place, Side, Stage as Reply, Trip, What};
 use crate::ledger::Place as Lies;
@@ -12,7 +12,6 @@ use crate::load::Load;
 use crate::peer::{Certificate, Peer};
 use crate::scenario::{ANY, BONGSU, EVERYWHERE, PROCESSES, Scenario};
 use crate::stage::{PATIENCE, Stage};
-use crate::topology::Topology;
 use crate::wait::wait_until;
 
 const SENDER: &str = "minji@office.example";
@@ -83,13 +82,7 @@ pub const ALL: &[Scenario] = &[
         name: "certificate_of_the_next_hop_is_expired",
         shows: "The next hop's certificate is expired: where TLS is opportunistic mail goes out under TLS all the same, where it is required it waits and never goes in clear.",
         rows: &["R3.7"],
-        topology: || {
-            let pair = Topology::shipped("pair")?.edit("primary", |node| node.relay_domains.push(FAR.into()))?;
-            pair.edit("secondary", |node| {
-                node.relay_domains.push(FAR.into());
-                node.settings = "relay.tls = \"required\"".into();
-            })
-        },
+        topology: || tls_by_node(&[FAR]),
         drivers: EVERYWHERE,
         systems: BONGSU,
         alone: false,

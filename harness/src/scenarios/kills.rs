@@ -1,13 +1,24 @@
 //! kill -9 and clean stops, at any moment, of any part: what got 250 is never lost.
 
-use anyhow::ensure;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::networks::OFFICE;
 use crate::Result;
 use crate::faults::{KILL_SERVICE, PAUSE_SERVICE, STOP};
-use crate::scenario::{ANY, BONGSU, EVERYWHERE, SERVED, Scenario};
+use crate::load::{Draw, Load};
+use crate::node::runs;
+use crate::peer::{Deed, Peer};
+use crate::scenario::{ANY, BONGSU, EVERYWHERE, PROCESSES, SERVED, Scenario};
+use crate::server::Server;
 use crate::stage::{PATIENCE, SENDERS, Stage};
 use crate::topology::Topology;
+use crate::wait::wait_for;
 
 /// Rounds in which each service is killed once.
 const ROUNDS: usize = 3;
@@ -48,7 +59,30 @@ pub const ALL: &[Scenario] = &[
         alone: false,
         run: between,
     },
+    Scenario {
+        name: "relay_out_killed_two_hundred_times_while_it_drains_its_queue",
+        shows: "Five nodes hand over a thousand messages each while relay-out is killed at drawn moments, 200 times in all: nothing is lost, and only what was in flight at a kill comes again.",
+        rows: &["R3.2", "R8"],
+        topology: five_relays,
+        drivers: PROCESSES,
+        systems: BONGSU,
+        alone: false,
+        run: drain,
+    },
 ];
+
+/// Nodes that drain their queues side by side: a service that dies within its first second is started again later and later, so that one
+/// node alone would take minutes.
+const RELAYS: [&str; 5] = ["one", "two", "three", "four", "five"];
+/// Kills of each.
+const KILLS: usize = 40;
+/// Messages that wait at each.
+const DRAINED: usize = 1000;
+/// One life of three lasts longer than a second, so that the pauses between lives start over.
+const LONG_LIFE: (u64, u64) = (1150, 1350);
+const SHORT_LIFE: (u64, u64) = (0, 300);
+/// What the next hop takes for each message, so that the queues outlast the kills.
+const SLOW: Duration = Duration::from_millis(100);
 
 fn every_service(stage: &Stage) -> Result<()> {
     let recipients = ["minji@seoul.example", "juno@busan.example", "sora@seoul.example hana@busan.example"];
@@ -104,4 +138,91 @@ fn between(stage: &Stage) -> Result<()> {
     stage.step(format!("{fetched} messages were fetched and deleted while deliver stood still"));
     stage.allow_duplicates(rounds * CREW, "a copy was fetched and deleted before deliver had written down that it is there");
     Ok(())
+}
+
+fn five_relays() -> Result<Topology> {
+    let node = |name: &str| format!("[[node]]\nname = \"{name}\"\nrelay_domains = [\"{name}.example\"]\n");
+    Topology::parse(&format!(
+        "name = \"five-relays\"\nabout = \"Five nodes without mailboxes, each with a domain outside to relay for.\"\n{}\
+         [[zone]]\ndomain = \"relays.example\"\n",
+        RELAYS.map(node).concat()
+    ))
+}
+
+fn drain(stage: &Stage) -> Result<()> {
+    let peers = RELAYS.map(|name| stage.outside(&format!("{name}.example"), 10, &["PIPELINING"]));
+    let peers: Vec<Arc<Peer>> = peers.into_iter().collect::<Result<_>>()?;
+    stage.each(|server| {
+        server.hold(true)?;
+        let name = &server.plan().name;
+        let to = format!("somebody@{name}.example");
+        let load = Load { messages: DRAINED, per_session: 50, tag: name.clone(), ..stage.load(&[name], &[&to])? };
+        let report = load.run(stage.ledger(), &AtomicBool::new(false));
+        ensure!(report.accepted == DRAINED, "{report:?}");
+        Ok(())
+    })?;
+    stage.step(format!("{DRAINED} messages wait at each of {} nodes", RELAYS.len()));
+    peers.iter().for_each(|peer| peer.script("MAIL", None, Deed::Late(SLOW)));
+    let lives = std::sync::Mutex::new(BTreeMap::new());
+    stage.each(|server| {
+        let at = stage.topology.index(&server.plan().name)?;
+        let of_it = kill_again_and_again(server, &peers[at], at as u64)?;
+        lives.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(at, of_it);
+        Ok(())
+    })?;
+    let taken: usize = peers.iter().map(|peer| peer.taken().len()).sum();
+    stage.step(format!("relay-out was killed {} times, while {taken} messages were taken", KILLS * RELAYS.len()));
+    peers.iter().for_each(|peer| peer.answer("MAIL", None, "250 2.1.0 ok"));
+    stage.each(|server| server.wait_empty(PATIENCE))?;
+    let lives = lives.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let again = lives.iter().map(|(at, lives)| repeated(&peers[*at], lives)).sum::<Result<usize>>()?;
+    stage.allow_duplicates(again, "relay-out died before it wrote down what the peer had taken");
+    stage.settle(PATIENCE)?;
+    stage.held(format!("{again} copies came again, each of a message that was in flight at a kill"));
+    Ok(())
+}
+
+/// Lets the queue go, and kills relay-out at drawn moments. The connections that the peer had seen by the end of each life.
+fn kill_again_and_again(server: &dyn Server, peer: &Peer, seed: u64) -> Result<Vec<usize>> {
+    let (mut draw, mut lives) = (Draw(20_261_127 + seed), Vec::new());
+    server.hold(false)?;
+    for number in 0..KILLS {
+        let process = wait_for("relay-out", PATIENCE, || Ok(relay_out(server))).with_context(|| server.log_tail(20))?;
+        let (least, most) = if number % 3 == 0 { LONG_LIFE } else { SHORT_LIFE };
+        std::thread::sleep(Duration::from_millis(draw.between(least, most)));
+        let left = server.counts().queued.unwrap_or(0);
+        ensure!(left > 0, "the queue was drained after {number} kills");
+        kill_process(i32::try_from(process).ok().and_then(Pid::from_raw).context("a process id")?, Signal::KILL)?;
+        wait_for("the end of relay-out", PATIENCE, || Ok((!runs(process)).then_some(())))?;
+        lives.push(peer.connections());
+    }
+    Ok(lives)
+}
+
+/// The process of a node's relay-out, if it has one now: cheaper than to ask the node 200 times.
+fn relay_out(server: &dyn Server) -> Option<u32> {
+    let is =
+        |process: &u32| std::fs::read(format!("/proc/{process}/cmdline")).is_ok_and(|line| line.ends_with(b"\0relay-out\0"));
+    server.processes().into_iter().find(is)
+}
+
+/// How many copies came again. Each must be of a message that was among the last of its life, as many as docs/spool.md allows, and none may
+/// come twice in one life: a life ends at a kill, and a connection belongs to one life.
+fn repeated(peer: &Peer, lives: &[usize]) -> Result<usize> {
+    let mut of_life: Vec<Vec<String>> = vec![Vec::new(); lives.len() + 1];
+    for taken in peer.taken() {
+        let life = lives.partition_point(|end| *end <= taken.connection);
+        of_life[life].push(crate::ledger::token(&taken.message).context("a message without a token")?);
+    }
+    let mut before: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    let mut again = 0;
+    for (life, tokens) in of_life.iter().enumerate() {
+        for (at, token) in tokens.iter().enumerate() {
+            let Some((earlier, behind)) = before.insert(token, (life, tokens.len() - at)) else { continue };
+            ensure!(earlier < life, "{token} came twice in life {life} of relay-out");
+            ensure!(behind <= WINDOW, "{token} came again, though {behind} others of life {earlier} came after it");
+            again += 1;
+        }
+    }
+    Ok(again)
 }

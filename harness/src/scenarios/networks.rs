@@ -1,7 +1,7 @@
 //! Networks that several scenarios run on: the shipped ones with what a scenario needs beside.
 
 use crate::Result;
-use crate::topology::Topology;
+use crate::topology::{NodePlan, Topology};
 
 /// The mailboxes that loads write to, in turn; the last message goes to two at once.
 pub(super) const OFFICE: &[&str] =
@@ -39,4 +39,14 @@ pub(super) fn plain_pair(settings: &str) -> Result<Topology> {
 /// A primary and two backup MX, whose links speak no TLS.
 pub(super) fn plain_three(settings: &str) -> Result<Topology> {
     Ok(Topology::shipped("three-mx")?.with(PLAIN).with(settings))
+}
+
+/// A primary and a backup MX that relay for these domains: the primary under TLS where it is offered, the backup never without.
+pub(super) fn tls_by_node(domains: &[&str]) -> Result<Topology> {
+    let relays = |node: &mut NodePlan| node.relay_domains.extend(domains.iter().map(|domain| (*domain).to_owned()));
+    let pair = Topology::shipped("pair")?.edit("primary", relays)?;
+    pair.edit("secondary", |node| {
+        relays(node);
+        node.settings = "relay.tls = \"required\"".into();
+    })
 }

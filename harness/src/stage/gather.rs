@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::Stage;
 use crate::Result;
-use crate::ledger::{Found, Place};
+use crate::ledger::Found;
 use crate::record::{Books, Hop, MessageRecord, NodeRecord, Record};
 use crate::server::Server;
 
@@ -35,10 +35,8 @@ impl Stage {
         found.extend(super::lock(&self.fetched).iter().cloned());
         for outside in self.outside_list().iter() {
             for taken in outside.peer.taken() {
-                let Some(token) = crate::ledger::token(&taken.message) else { continue };
                 let recipients = taken.recipients.iter().filter_map(|line| path(line)).collect();
-                let place = Place::Outside { peer: outside.name.clone(), recipients };
-                found.push(Found { token, place, text: Some(taken.message) });
+                found.extend(Found::outside(&outside.name, recipients, &taken.message));
             }
         }
         Ok(found)

@@ -124,6 +124,18 @@ fn a_failure_says_what_happened_who_said_it_and_what_to_do() {
     assert_eq!(header.trim_ascii_end(), b"Message-ID: <1@a>\r\nFrom: a\r\nSubject: hello");
 }
 
+/// A server that was reached at each attempt, and had another reason, is not told to have been out of reach.
+#[test]
+fn mail_whose_time_is_up_is_not_said_to_have_found_no_server() {
+    let mut case = Case::new();
+    let last = "Delivery time expired; the last attempt: 450 4.2.0 busy";
+    case.recipients[0].1 = Status { enhanced: Enhanced::new(5, 4, 7), ..remote(554, last) };
+    let [words, report, _] = check(&case.message(), case.sender);
+    let words = text(&words);
+    assert!(words.contains("until its time was up") && !words.contains("could not be reached"), "{words}");
+    assert!(text(&report).contains("Status: 5.4.7"));
+}
+
 #[test]
 fn a_delay_says_until_when() {
     let case = Case { kind: NotificationKind::Delayed, ..Case::new() };

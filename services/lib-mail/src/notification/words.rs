@@ -85,6 +85,10 @@ fn advice(status: &Status) -> &'static str {
         (2, 3) | (3, 4) => "The message is too large. Please send less, or a link to the file.",
         (3, 1) => "The other server has no room left. Please try again later.",
         (4, 6) => "The message goes round in a circle between servers. Please tell the postmaster.",
+        // Any reason may stand behind it, also a server that was reached each time.
+        (4, 7) if status.is_permanent() => {
+            "It was tried until its time was up. The words above say what was in the way; please try again later."
+        }
         (4, 1 | 2 | 3 | 7) => "The other server could not be reached. The fault may pass; please try again later.",
         (6, 3) => {
             "The other server takes plain ASCII text only. Please send the text without other letters, or as an attachment."
