@@ -40,7 +40,9 @@ async fn a_destination_that_says_nothing_holds_up_nobody_and_its_mail_stays_with
     let running = run(&node, settings);
     wait_until("all that can go", || server.messages().len() == EACH).await;
     assert_eq!(held.lock().unwrap().len(), 2, "slow start");
-    let effects = dead.iter().rev().take(50).map(|id| node.shared.spool.command(id, Command::Delete, Duration::ZERO).unwrap());
+    // A moment: the last ones may be on their way to being parked.
+    let moment = Duration::from_secs(2);
+    let effects = dead.iter().rev().take(50).map(|id| node.shared.spool.command(id, Command::Delete, moment).unwrap());
     assert!(effects.flatten().all(|effect| effect.done == Done::Deleted), "nobody holds what waits for its turn");
     running.drain_at_once();
 }
