@@ -40,10 +40,9 @@ async fn a_destination_that_says_nothing_holds_up_nobody_and_its_mail_stays_with
     let running = run(&node, settings);
     wait_until("all that can go", || server.messages().len() == EACH).await;
     assert_eq!(held.lock().unwrap().len(), 2, "slow start");
-    // A moment: the last ones may be on their way to being parked.
-    let moment = Duration::from_secs(2);
-    let effects = dead.iter().rev().take(50).map(|id| node.shared.spool.command(id, Command::Delete, moment).unwrap());
-    assert!(effects.flatten().all(|effect| effect.done == Done::Deleted), "nobody holds what waits for its turn");
+    let effects = dead.iter().rev().take(50).map(|id| node.shared.spool.command(id, Command::Delete, Duration::ZERO).unwrap());
+    let claimed = effects.flatten().filter(|effect| effect.done != Done::Deleted).count();
+    assert!(claimed <= 2, "{claimed} claimed: nobody but the two connections holds what waits for its turn");
     running.drain_at_once();
 }
 
