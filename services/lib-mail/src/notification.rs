@@ -60,6 +60,18 @@ impl NotificationKind {
     }
 }
 
+/// A recipient that a notification tells of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reported<'a> {
+    /// As the sender knows it.
+    pub recipient: &'a Recipient,
+    /// What became of it.
+    pub status: &'a Status,
+    /// The domain that was probably meant, where it looks mistyped ([`meant_domain`](crate::meant_domain)); said of failures and
+    /// delays only.
+    pub meant: Option<String>,
+}
+
 /// Everything that a notification is made of.
 #[derive(Debug, Clone, Copy)]
 pub struct Notification<'a> {
@@ -67,8 +79,8 @@ pub struct Notification<'a> {
     pub kind: NotificationKind,
     /// Of the original.
     pub envelope: &'a Envelope,
-    /// At least one, and what became of each.
-    pub recipients: &'a [(&'a Recipient, &'a Status)],
+    /// At least one.
+    pub recipients: &'a [Reported<'a>],
     /// The first [`MAX_RETURNED`] octets of the original, or all of it where it is shorter.
     pub original: &'a [u8],
     /// `original` is all of it.

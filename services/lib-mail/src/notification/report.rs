@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Notification, NotificationKind};
+use super::{Notification, NotificationKind, Reported};
 use crate::{Address, By, Recipient, Status};
 
 /// Where a field is folded, in octets.
@@ -16,7 +16,7 @@ pub(super) fn fields(told: &Notification<'_>) -> String {
         field(&mut out, "Original-Envelope-Id", &from_xtext(envid));
     }
     field(&mut out, "Arrival-Date", &told.envelope.arrived.rfc5322(told.zone));
-    for (recipient, status) in told.recipients {
+    for Reported { recipient, status, .. } in told.recipients {
         out.push_str("\r\n");
         one(&mut out, told, recipient, status);
     }

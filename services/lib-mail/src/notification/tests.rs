@@ -13,6 +13,7 @@ struct Case {
     added: &'static str,
     original: Vec<u8>,
     recipients: Vec<(Recipient, Status)>,
+    meant: Option<&'static str>,
 }
 
 impl Case {
@@ -25,6 +26,7 @@ impl Case {
             added: "",
             original: b"From: a\r\nSubject: hello\r\n\r\nthe body\r\n".to_vec(),
             recipients: vec![(recipient, remote(550, "No such user"))],
+            meant: None,
         }
     }
 
@@ -49,7 +51,9 @@ impl Case {
 
     fn message(&self) -> Vec<u8> {
         let envelope = self.envelope();
-        let told: Vec<_> = self.recipients.iter().map(|(recipient, status)| (recipient, status)).collect();
+        let meant = self.meant.map(str::to_owned);
+        let told: Vec<_> =
+            (self.recipients.iter()).map(|(recipient, status)| Reported { recipient, status, meant: meant.clone() }).collect();
         let (host, to) = ("mail.example.net".parse().unwrap(), self.sender.parse().unwrap());
         let notification = Notification {
             kind: self.kind,
@@ -176,6 +180,45 @@ fn addresses_that_are_not_ascii_go_in_seven_bits() {
         let [_, report, _] = check(&case.message(), case.sender);
         let report = text(&report).to_lowercase();
         assert!(report.contains("original-recipient: utf-8; \\x{bbfc}\\x{c9c0}\\x{2b}x@example.kr"), "{report}");
+    }
+}
+
+/// R2.5: what the words say of a block list, and whom to tell.
+#[test]
+fn a_block_list_is_explained() {
+    let text_of = |kind, words| {
+        let mut case = Case { kind, ..Case::new() };
+        case.recipients[0].1 = remote(if kind == NotificationKind::Failed { 554 } else { 451 }, words);
+        text(&check(&case.message(), case.sender)[0])
+    };
+    let words = "Client host [192.0.2.1] blocked using zen.spamhaus.org; https://www.spamhaus.org/query/ip/192.0.2.1";
+    for kind in [NotificationKind::Failed, NotificationKind::Delayed] {
+        let text = text_of(kind, words);
+        for part in [
+            "refuses all mail from the address of this server, since the block list of Spamhaus names it",
+            "The fault is not in your message",
+            "Please tell postmaster@mail.example.net",
+            "More about it: https://www.spamhaus.org/query/ip/192.0.2.1\r\n",
+        ] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        assert!(!text.contains("There is no such mailbox"), "{text}");
+    }
+    assert!(text_of(NotificationKind::Failed, "Rejected by DNSBL").contains("since a block list names it"));
+    assert!(!text_of(NotificationKind::Failed, "No such user").contains("block list"));
+}
+
+/// R3.5: a domain that looks mistyped, where the mail failed or waits.
+#[test]
+fn a_mistyped_domain_is_pointed_out() {
+    for (kind, hint) in
+        [(NotificationKind::Failed, true), (NotificationKind::Delayed, true), (NotificationKind::Relayed, false)]
+    {
+        let mut case = Case { kind, meant: Some("kebi.com"), ..Case::new() };
+        case.recipients[0].0 = Recipient::new("minji@kebi.net".parse().unwrap());
+        let [words, report, _] = check(&case.message(), case.sender);
+        assert_eq!(text(&words).contains("Did you mean <minji@kebi.com>?"), hint, "{kind:?}");
+        assert!(!text(&report).contains("kebi.com"));
     }
 }
 

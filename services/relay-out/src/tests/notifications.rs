@@ -11,16 +11,18 @@ fn on(success: bool, failure: bool, delay: bool) -> Notify {
     Notify::On { success, failure, delay }
 }
 
-/// The notifications in the local queue, oldest first.
+/// The notifications in the local queue, without the soft ends of encoded lines.
 fn told(node: &Node) -> Vec<String> {
-    node.queue(Queue::Local).iter().map(|one| node.text(Queue::Local, one.id)).collect()
+    node.queue(Queue::Local).iter().map(|one| node.text(Queue::Local, one.id).replace("=\r\n", "")).collect()
 }
 
-/// The words of the fields Action.
+/// The words of the fields Action, in alphabetical order.
 fn actions(node: &Node) -> Vec<String> {
     let texts = told(node);
     let fields = texts.iter().flat_map(|text| text.lines().filter_map(|line| line.strip_prefix("Action: ")));
-    fields.map(|action| action.trim().to_owned()).collect()
+    let mut actions: Vec<String> = fields.map(|action| action.trim().to_owned()).collect();
+    actions.sort();
+    actions
 }
 
 /// R3.4: each wish, towards a server that offers DSN and one that does not, for each end.
@@ -141,4 +143,32 @@ async fn what_a_notification_returns_and_names_is_the_senders_choice() {
             assert!(text.contains("Subject: hello") && text.contains("..\r\nbye") == body, "{ret:?} {reply}: {text}");
         }
     }
+}
+
+/// R3.5: a mistyped domain is pointed out in the warning and in the failure.
+#[tokio::test]
+async fn a_mistyped_domain_is_pointed_out() {
+    let node = Node::new(&settings(9));
+    let id = node.submit(&["minji@kebi.net"], MESSAGE);
+    node.attempt(id).await;
+    node.clock.advance(Duration::from_secs(5 * 3600));
+    node.attempt(id).await;
+    node.shared.spool.command(&id, lib_spool::Command::Bounce, Duration::ZERO).unwrap();
+    assert_eq!(node.attempt(id).await, Next::Gone);
+    assert_eq!(actions(&node), ["delayed", "failed"]);
+    for text in told(&node) {
+        assert!(text.contains("Did you mean <minji@kebi.com>?"), "{text}");
+    }
+}
+
+/// R2.5: a refusal by a block list is explained.
+#[tokio::test]
+async fn a_block_list_is_explained() {
+    let server = Scripted::start("127.0.0.1:0").await;
+    server.answer("RCPT", None, "554-5.7.1 Service unavailable; Client host [192.0.2.1] blocked using\n554 5.7.1 zen.spamhaus.org; https://www.spamhaus.org/x");
+    let node = Node::new(&settings(server.address.port()));
+    let id = node.submit(&[TO], MESSAGE);
+    assert_eq!(node.attempt(id).await, Next::Gone);
+    let [text] = told(&node).try_into().unwrap();
+    assert!(text.contains("since the block list of Spamhaus names it") && text.contains("Please tell postmaster@"), "{text}");
 }
