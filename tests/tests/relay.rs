@@ -249,6 +249,49 @@ fn etrn_flushes_to_the_mx() {
     assert_eq!(smtp.command("ETRN peer.example").unwrap().code, 458, "asked too often");
 }
 
+/// R2.5, R3.4: a refusal by a block list is explained to the sender and named in `mailq`; NOTIFY=SUCCESS is told at once where the next server
+/// does not offer DSN, and nothing under NOTIFY=NEVER.
+#[test]
+fn a_block_list_is_explained_and_each_wish_is_kept() {
+    let dns = dns();
+    let peer = peer(&dns, &["PIPELINING"]);
+    let words = "Client host [192.0.2.1] blocked using zen.spamhaus.org; https://www.spamhaus.org/x";
+    peer.answer("RCPT TO:<listed@", None, &format!("554 5.7.1 {words}"));
+    peer.answer("RCPT TO:<later@", None, &format!("451 4.7.1 {words}"));
+    let node = relaying(&dns, "").start().unwrap();
+    let mut smtp = hello(&node);
+    smtp.command("MAIL FROM:<minji@a.example>").unwrap().expect(250).unwrap();
+    for (to, wish) in [("listed", "FAILURE"), ("later", "DELAY"), ("good", "SUCCESS"), ("quiet", "NEVER")] {
+        smtp.command(&format!("RCPT TO:<{to}@peer.example> NOTIFY={wish}")).unwrap().expect(250).unwrap();
+    }
+    smtp.command("DATA").unwrap().expect(354).unwrap();
+    smtp.send(&bongsu_harness::smtp::stuffed(b"Subject: x\r\n\r\nhi\r\n")).unwrap();
+    let reply = smtp.reply().unwrap().expect(250).unwrap();
+    let id = reply.text().rsplit(' ').next().unwrap().to_owned();
+    let texts = wait_for("two notifications for minji", PATIENCE, || {
+        let mut pop = node.pop("minji")?;
+        let count = pop.stat()?.0;
+        let mut texts = Vec::new();
+        for number in 1..=count {
+            texts.push(String::from_utf8_lossy(&pop.retr(number)?).replace("=\r\n", ""));
+        }
+        pop.quit()?;
+        Ok((count == 2).then_some(texts))
+    })
+    .unwrap_or_else(|error| panic!("{error:#}\n{}", node.log_tail(30)));
+    let of = |action: &str| texts.iter().find(|text| text.contains(&format!("Action: {action}"))).unwrap();
+    let failed = of("failed");
+    for part in ["the block list of Spamhaus names it", "More about it: https://www.spamhaus.org/x", "listed@peer.example"] {
+        assert!(failed.contains(part), "{part} in {failed}");
+    }
+    let relayed = of("relayed");
+    assert!(relayed.contains("good@peer.example") && !relayed.contains("quiet@"), "{relayed}");
+    for command in [&["mailq"][..], &["queue", "show", &id]] {
+        let shown = node.cli(command).unwrap().text;
+        assert!(shown.contains("a block list names this server: Spamhaus"), "{command:?}: {shown}");
+    }
+}
+
 /// R3.4: a sender with an address that message libraries refuse still gets its bounce; a null sender gets none.
 #[test]
 fn an_odd_sender_gets_its_bounce_and_a_null_sender_gets_none() {

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use lib_mail::{Address, Domain, QueueId, ReversePath, Timestamp};
+use lib_mail::{Address, BlockList, Domain, QueueId, ReversePath, Timestamp};
 use lib_spool::{Error, Fate, Listing, Place, Queue, Spool, What};
 
 use crate::cli::{Filter, QueueName};
@@ -128,6 +128,16 @@ impl Waiting<'_> {
             Some(outcome) if outcome.what == What::Deferred => format!("Deferred: {}", outcome.status.text),
             Some(outcome) if outcome.what == What::Failed => format!("Failed: {}", outcome.status.text),
             _ => String::new(),
+        }
+    }
+
+    /// ` (a block list names this server: Spamhaus)`, or nothing.
+    pub(crate) fn block_list(&self) -> String {
+        let last = self.listing.recipients.last(self.index);
+        match last.and_then(|outcome| lib_mail::block_list(&outcome.status)) {
+            Some(BlockList { name: Some(name), .. }) => format!(" (a block list names this server: {name})"),
+            Some(_) => " (a block list names this server)".to_owned(),
+            None => String::new(),
         }
     }
 

@@ -4,6 +4,7 @@
 //! argument. A value that exists is well formed; whoever holds one need not check it again.
 
 mod address;
+mod block_list;
 mod envelope;
 mod meant;
 mod notification;
@@ -13,9 +14,10 @@ mod time;
 mod trace;
 
 pub use address::{Address, AddressError, Domain, ReversePath};
+pub use block_list::{BlockList, block_list};
 pub use envelope::{BodyType, Envelope, Notify, Peer, Protocol, Recipient, Return, Trust};
 pub use meant::meant_domain;
-pub use notification::{MAX_RETURNED, Notification, NotificationKind, notification_message_id};
+pub use notification::{MAX_RETURNED, Notification, NotificationKind, Reported, notification_message_id};
 pub use queue_id::{QueueId, QueueIdError};
 pub use status::{By, Class, Enhanced, Status};
 pub use time::Timestamp;

@@ -2,7 +2,8 @@
 //!
 //! Pure: date, boundary and message id are arguments. The result is 7-bit and holds no long line whatever the original was, so that
 //! no server on the way back can refuse it for its form; only a sender whose own local part is not ASCII needs SMTPUTF8 to be
-//! reached at all. Our own header lines are written here rather than by the library's builder, whose address type refuses
+//! reached at all, and only then a part may be 8-bit. To the sender of an SMTPUTF8 message, whose software knows them, go the types of
+//! RFC 6533 §4 where the plain ones cannot hold what there is to say; to every other sender its 7-bit forms. Our own header lines are written here rather than by the library's builder, whose address type refuses
 //! mailboxes that exist (`a..b@docomo.example`): no sender may be impossible to tell. The parts are the library's.
 
 mod report;
@@ -60,6 +61,18 @@ impl NotificationKind {
     }
 }
 
+/// A recipient that a notification tells of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reported<'a> {
+    /// As the sender knows it.
+    pub recipient: &'a Recipient,
+    /// What became of it.
+    pub status: &'a Status,
+    /// The domain that was probably meant, where it looks mistyped ([`meant_domain`](crate::meant_domain)); said of failures and
+    /// delays only.
+    pub meant: Option<String>,
+}
+
 /// Everything that a notification is made of.
 #[derive(Debug, Clone, Copy)]
 pub struct Notification<'a> {
@@ -67,8 +80,8 @@ pub struct Notification<'a> {
     pub kind: NotificationKind,
     /// Of the original.
     pub envelope: &'a Envelope,
-    /// At least one, and what became of each.
-    pub recipients: &'a [(&'a Recipient, &'a Status)],
+    /// At least one.
+    pub recipients: &'a [Reported<'a>],
     /// The first [`MAX_RETURNED`] octets of the original, or all of it where it is shorter.
     pub original: &'a [u8],
     /// `original` is all of it.
@@ -134,34 +147,53 @@ impl Notification<'_> {
         let boundary: String = self.boundary.chars().filter(char::is_ascii_alphanumeric).take(60).collect();
         let kind = format!("multipart/report; report-type=\"delivery-status\"; boundary=\"={boundary}\"");
         let text = words::text(self);
-        let (returned, body) = self.returned();
         MultiPart::builder()
             .header(content_type(&kind))
             .singlepart(SinglePart::plain(text))
-            .singlepart(part("message/delivery-status", seven_bit(report::fields(self).into_bytes())))
-            .singlepart(part(returned, body))
+            .singlepart(self.status())
+            .singlepart(self.returned())
     }
 
-    /// The original's header, or all of it where that was asked for and can be passed as it is: nothing may be encoded in a
-    /// `message/rfc822` part, and an 8-bit one could come to a server that cannot take it.
-    fn returned(&self) -> (&'static str, Body) {
-        let whole = self.kind == NotificationKind::Failed
-            && self.envelope.ret == Some(Return::Full)
-            && self.complete
-            && fits_seven_bit(self.original)
-            && fits_seven_bit(self.envelope.added.as_bytes());
-        let added = self.envelope.added.as_bytes();
-        if whole {
-            return ("message/rfc822", seven_bit([added, self.original].concat()));
+    /// The part for programs: with characters as they are where the sender's software knows that, else in ASCII.
+    fn status(&self) -> SinglePart {
+        let fields = report::fields(self, self.envelope.utf8);
+        if fields.is_ascii() {
+            return part("message/delivery-status", seven_bit(report::fields(self, false).into_bytes()));
         }
+        part("message/global-delivery-status", self.any_bits(fields.into_bytes(), ContentTransferEncoding::QuotedPrintable))
+    }
+
+    /// The original's header, or all of it where that was asked for and can be passed: nothing may be encoded in a `message/rfc822` part,
+    /// and an 8-bit one could come to a server that cannot take it. A `message/global` part may be (RFC 6533 §4).
+    fn returned(&self) -> SinglePart {
+        let added = self.envelope.added.as_bytes();
         let mut header = [added, header_of(self.original)].concat();
-        let kind = "text/rfc822-headers";
+        let whole = self.kind == NotificationKind::Failed && self.envelope.ret == Some(Return::Full) && self.complete;
+        let global = self.envelope.utf8 && !header.is_ascii() && std::str::from_utf8(&header).is_ok();
+        if whole && global {
+            return part("message/global", self.any_bits([added, self.original].concat(), ContentTransferEncoding::Base64));
+        }
+        if whole && fits_seven_bit(self.original) && fits_seven_bit(added) {
+            return part("message/rfc822", seven_bit([added, self.original].concat()));
+        }
+        let kind = if global { "message/global-headers" } else { "text/rfc822-headers" };
         if fits_seven_bit(&header) {
-            return (kind, seven_bit(header));
+            return part(kind, seven_bit(header));
         }
         header.truncate(MAX_RETURNED);
-        let body = Body::new_with_encoding(header, ContentTransferEncoding::QuotedPrintable);
-        (kind, body.unwrap_or_else(|_| seven_bit(Vec::new())))
+        if global {
+            return part(kind, self.any_bits(header, ContentTransferEncoding::QuotedPrintable));
+        }
+        part(kind, encoded(header, ContentTransferEncoding::QuotedPrintable))
+    }
+
+    /// Octets of a `message/global…` part: as they are where the sender cannot be reached but over servers that take them, else encoded.
+    fn any_bits(&self, octets: Vec<u8>, otherwise: ContentTransferEncoding) -> Body {
+        let as_it_is = !self.to.local().is_ascii() && fits_a_line(&octets);
+        if as_it_is {
+            return Body::dangerous_pre_encoded(octets, ContentTransferEncoding::EightBit);
+        }
+        encoded(octets, otherwise)
     }
 }
 
@@ -179,6 +211,10 @@ fn content_type(text: &str) -> ContentType {
     ContentType::parse(text).unwrap_or(ContentType::TEXT_PLAIN)
 }
 
+fn encoded(octets: Vec<u8>, encoding: ContentTransferEncoding) -> Body {
+    Body::new_with_encoding(octets, encoding).unwrap_or_else(|_| seven_bit(Vec::new()))
+}
+
 fn seven_bit(octets: Vec<u8>) -> Body {
     Body::dangerous_pre_encoded(octets, ContentTransferEncoding::SevenBit)
 }
@@ -193,7 +229,12 @@ fn header_of(message: &[u8]) -> &[u8] {
 }
 
 fn fits_seven_bit(octets: &[u8]) -> bool {
-    octets.is_ascii() && !octets.contains(&0) && octets.split(|octet| *octet == b'\n').all(|line| line.len() <= MAX_LINE + 1)
+    octets.is_ascii() && fits_a_line(octets)
+}
+
+/// Whether there is no NUL and no line is too long.
+fn fits_a_line(octets: &[u8]) -> bool {
+    !octets.contains(&0) && octets.split(|octet| *octet == b'\n').all(|line| line.len() <= MAX_LINE + 1)
 }
 
 /// The id of the notification's Message-ID field, made of its queue id.

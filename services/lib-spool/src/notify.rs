@@ -9,7 +9,7 @@ use std::io::Read;
 
 use jiff::tz::TimeZone;
 use lib_mail::{
-    Address, Domain, Enhanced, MAX_RETURNED, Notification, NotificationKind, QueueId, Recipient, Status, Timestamp,
+    Address, Domain, Enhanced, MAX_RETURNED, Notification, NotificationKind, QueueId, Recipient, Reported, Status, Timestamp,
     notification_message_id,
 };
 
@@ -48,6 +48,7 @@ pub(crate) struct Teller<'a> {
     pub(crate) claim: &'a Claim,
     pub(crate) reporting: &'a ReportingMta,
     pub(crate) queue_of: &'a dyn Fn(&Address) -> Queue,
+    pub(crate) meant: &'a dyn Fn(&Address) -> Option<String>,
     pub(crate) now: Timestamp,
     /// Of the notifications.
     pub(crate) deadline: Timestamp,
@@ -143,11 +144,12 @@ impl Teller<'_> {
         let mut seen = HashSet::new();
         let unclear = self.unclear();
         // Several members of one alias are one recipient to the sender, who hears of the first.
-        let told: Vec<(&Recipient, &Status)> = (about.iter())
+        let told: Vec<Reported<'_>> = (about.iter())
             .filter(|index| seen.insert(recipients.origin(**index)))
             .filter_map(|index| {
                 let status = recipients.last(*index).map_or(&unclear, |last| &last.status);
-                Some((self.recipient(recipients, *index)?, status))
+                let recipient = self.recipient(recipients, *index)?;
+                Some(Reported { recipient, status, meant: (self.meant)(&recipient.address) })
             })
             .collect();
         let original = self.original()?;

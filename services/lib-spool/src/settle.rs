@@ -29,6 +29,8 @@ pub struct Settling<'a> {
     pub reporting: &'a ReportingMta,
     /// The queue for a notification to this address.
     pub queue_of: &'a dyn Fn(&Address) -> Queue,
+    /// The domain that was probably meant where an address looks mistyped; asked only when a sender is told.
+    pub meant: &'a dyn Fn(&Address) -> Option<String>,
     /// By the queue clock.
     pub now: Timestamp,
 }
@@ -175,6 +177,7 @@ impl Settling<'_> {
             claim,
             reporting: self.reporting,
             queue_of: self.queue_of,
+            meant: self.meant,
             now: self.now,
             deadline: self.schedule.bounce_deadline(self.now),
         }

@@ -359,6 +359,7 @@ fn conclude(
         schedule: &terms.schedule,
         reporting: &terms.reporting,
         queue_of: &|address| shared.queue_of(address, terms),
+        meant: &|address| shared.local.meant(address, terms),
         now: shared.clock.now(),
     };
     if let Err(error) = recorded {

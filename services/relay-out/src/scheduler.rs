@@ -9,6 +9,7 @@ use lib_net::role::{Line, Order, State};
 use lib_net::wake::{Receiver, Wake};
 use lib_record::What;
 use lib_spool::{Error, Limits, Queue, Spool};
+use tokio::sync::Semaphore;
 use tokio::task::{Id, JoinHandle, JoinSet, spawn_blocking};
 use tokio::time::{interval, sleep, timeout};
 
@@ -86,6 +87,8 @@ pub(crate) struct Scheduler {
     swept: Instant,
     count: usize,
     resumed: Resumed,
+    /// Without permits; closed at the order to drain.
+    draining: Arc<Semaphore>,
 }
 
 impl Scheduler {
@@ -104,6 +107,7 @@ impl Scheduler {
             swept: Instant::now(),
             count: 0,
             resumed,
+            draining: Arc::new(Semaphore::new(0)),
         }
     }
 
@@ -150,11 +154,12 @@ impl Scheduler {
     fn start_attempts(&mut self) {
         while self.running.len() < self.most && self.enabled() {
             let Some(id) = self.waiting.pop_front() else { return };
-            let shared = self.shared.clone();
+            let (shared, draining) = (self.shared.clone(), self.draining.clone());
             let task = self.running.spawn(async move {
                 let next = attempt(shared, id).await;
                 if next == Next::Trouble {
-                    sleep(REST).await;
+                    // A drain does not wait for who only rests.
+                    let _ = timeout(REST, draining.acquire()).await;
                 }
                 next
             });
@@ -284,6 +289,7 @@ impl Scheduler {
     }
 
     async fn drain(mut self) {
+        self.draining.close();
         self.part_with(true);
         let all = async { while self.running.join_next().await.is_some() {} };
         if timeout(DRAIN, all).await.is_err() {

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use lib_host::{Change, Clock, Watched};
-use lib_mail::{Address, Domain, QueueId};
+use lib_mail::{Address, Domain, QueueId, meant_domain};
 use lib_net::dns::Dns;
 use lib_net::recorder::Recorder;
 use lib_net::wake::{Consumer, Wake, Waker};
-use lib_policy::{LineProblem, LocalDomains};
+use lib_policy::{LineProblem, LocalDomains, RelayDomains};
 use lib_record::{Event, RoleName, What};
 use lib_spool::{Queue, Spool};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -88,6 +88,14 @@ impl LocalMap {
         listed.iter().filter_map(|key| key.parse().ok()).collect()
     }
 
+    /// The domain that was probably meant by one that is none of ours and looks mistyped. Blocks.
+    pub(crate) fn meant(&self, address: &Address, terms: &Terms) -> Option<String> {
+        let text = std::fs::read_to_string(self.base.join(&terms.domains.relay_file)).unwrap_or_default();
+        let relay = RelayDomains::parse(&text).unwrap_or_default().with(&terms.domains.relay);
+        let local: Vec<String> = self.domains(terms).iter().map(Domain::key).collect();
+        meant_domain(&address.domain(), local.iter().map(String::as_str).chain(relay.iter())).map(str::to_owned)
+    }
+
     /// Whether mailboxes of that domain are here; and what is wrong with the map, once for each change.
     fn is_local(&self, address: &Address, terms: &Terms) -> (bool, Option<(String, String)>) {
         let domains = &terms.domains;
@@ -134,5 +142,24 @@ mod tests {
         let (is_local, problem) = local("a@example.org");
         assert!(is_local && problem.unwrap().1.starts_with("1: "), "the last good map stays");
         assert_eq!(local("a@example.org").1, None, "told once");
+    }
+
+    #[test]
+    fn a_mistyped_domain_is_measured_against_our_own_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut settings = Settings::defaults(Profile::Office);
+        settings.hostname = "mail.seouloffice.kr".parse().unwrap();
+        let terms = Terms::new(&settings, &Secrets::default());
+        let map = LocalMap::new(dir.path());
+        std::fs::write(dir.path().join("relay-domains"), "branchoffice.kr\nnaver.co\n").unwrap();
+        for (address, want) in [
+            ("a@kebi.net", Some("kebi.com")),
+            ("a@seoulofice.kr", Some("seouloffice.kr")),
+            ("a@branchofice.kr", Some("branchoffice.kr")),
+            ("a@naver.co", None),
+            ("a@example.org", None),
+        ] {
+            assert_eq!(map.meant(&address.parse().unwrap(), &terms).as_deref(), want, "{address}");
+        }
     }
 }

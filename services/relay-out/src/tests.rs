@@ -22,6 +22,7 @@ use crate::terms::Terms;
 
 mod crowds;
 mod messages;
+mod notifications;
 mod pair;
 mod queue;
 mod scripted;

@@ -85,6 +85,15 @@ fn too_slow(dialer: &Dialer, target: &Target) -> Status {
     Status::local(451, Enhanced::new(4, 4, 7), text, dialer.clock.now())
 }
 
+/// What came of one transaction.
+struct Transacted {
+    done: Done,
+    /// The server offered DSN.
+    will_tell: bool,
+    /// The connection, where it can take the next message.
+    left: Option<Connection>,
+}
+
 /// The transactions with one server.
 struct Visit<'a> {
     dialer: &'a Dialer,
@@ -112,14 +121,14 @@ impl Visit<'_> {
                     (connection, false)
                 }
             };
-            let (done, left) = self.transact(current, &some).await;
+            let Transacted { done, will_tell, left } = self.transact(current, &some).await;
             // A connection that had been closed meanwhile is replaced at once and is no attempt.
             if was_reused && done.unheard && left.is_none() {
                 some.iter().rev().for_each(|index| todo.push_front(*index));
                 continue;
             }
             connection = left;
-            todo.extend(self.sort(&some, done, connection.as_ref()));
+            todo.extend(self.sort(&some, done, will_tell, connection.is_some()));
         }
         if let Some(connection) = connection {
             self.leave(connection);
@@ -136,8 +145,8 @@ impl Visit<'_> {
         None
     }
 
-    /// Sends to some; the connection comes back where it can take the next message.
-    async fn transact(&self, mut connection: Connection, some: &[usize]) -> (Done, Option<Connection>) {
+    /// Sends to some.
+    async fn transact(&self, mut connection: Connection, some: &[usize]) -> Transacted {
         let envelope = &self.message.envelope;
         let transaction = Transaction {
             sender: envelope.sender.clone(),
@@ -148,19 +157,20 @@ impl Visit<'_> {
             content: self.message.found.content(envelope, &self.message.prefix, self.message.message_len),
         };
         let done = connection.send(transaction, self.message.source()).await;
+        // What was offered to this message counts, also where the server hangs up behind its 250.
+        let will_tell = connection.client().offered().dsn;
         let left = connection.until_ready().await.is_ok().then_some(connection);
-        (done, left)
+        Transacted { done, will_tell, left }
     }
 
     /// Keeps the fates, and gives those to be asked again now: a server that took some of them and has too many of the others would
     /// take these in a transaction of their own.
-    fn sort(&mut self, some: &[usize], done: Done, connection: Option<&Connection>) -> Vec<usize> {
+    fn sort(&mut self, some: &[usize], done: Done, will_tell: bool, goes_on: bool) -> Vec<usize> {
         let progress = done.fates.iter().any(Status::is_success);
-        let will_tell = connection.is_some_and(|connection| connection.client().offered().dsn);
         let too_many = |status: &Status| status.code == 452 && (status.enhanced.subject, status.enhanced.detail) == (5, 3);
         let mut again = Vec::new();
         for (index, status) in some.iter().zip(done.fates) {
-            if progress && connection.is_some() && too_many(&status) {
+            if progress && goes_on && too_many(&status) {
                 again.push(*index);
             } else {
                 self.fates.push(Fate { index: *index, status, will_tell });

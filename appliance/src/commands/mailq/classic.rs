@@ -83,7 +83,7 @@ fn request(out: &mut dyn Write, look: &Look<'_>, listing: &Listing) -> io::Resul
     for waiting in waiting {
         let why = waiting.why();
         if why != said && !why.is_empty() {
-            writeln!(out, "{:17}({})", "", plain(&why))?;
+            writeln!(out, "{:17}({}){}", "", plain(&why), waiting.block_list())?;
         }
         let hint = if why.is_empty() { String::new() } else { look.meant.hint(waiting.address().as_ref()) };
         said = why;

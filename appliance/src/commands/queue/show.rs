@@ -117,7 +117,7 @@ impl Page<'_> {
         let waiting: Vec<Waiting<'_>> = waiting(listing).collect();
         for index in 0..recipients.len() {
             let hint = waiting.iter().find(|one| one.index == index && !one.why().is_empty());
-            let hint = hint.map(|one| self.meant.hint(one.address().as_ref())).unwrap_or_default();
+            let hint = hint.map(|one| self.meant.hint(one.address().as_ref()) + &one.block_list()).unwrap_or_default();
             let member = recipients
                 .member(index)
                 .map(|member| format!(", for <{}>", plain(&name(listing, member.of))))

@@ -13,6 +13,8 @@ struct Case {
     added: &'static str,
     original: Vec<u8>,
     recipients: Vec<(Recipient, Status)>,
+    meant: Option<&'static str>,
+    utf8: bool,
 }
 
 impl Case {
@@ -25,6 +27,8 @@ impl Case {
             added: "",
             original: b"From: a\r\nSubject: hello\r\n\r\nthe body\r\n".to_vec(),
             recipients: vec![(recipient, remote(550, "No such user"))],
+            meant: None,
+            utf8: false,
         }
     }
 
@@ -35,7 +39,7 @@ impl Case {
             ret: self.ret,
             envid: Some("QQ+2B1".into()),
             body: BodyType::SevenBit,
-            utf8: false,
+            utf8: self.utf8,
             arrived: AT,
             deadline: AT.plus(std::time::Duration::from_secs(5 * 86400)),
             peer: Some(Peer::direct("192.0.2.1:25".parse().unwrap())),
@@ -49,7 +53,9 @@ impl Case {
 
     fn message(&self) -> Vec<u8> {
         let envelope = self.envelope();
-        let told: Vec<_> = self.recipients.iter().map(|(recipient, status)| (recipient, status)).collect();
+        let meant = self.meant.map(str::to_owned);
+        let told: Vec<_> =
+            (self.recipients.iter()).map(|(recipient, status)| Reported { recipient, status, meant: meant.clone() }).collect();
         let (host, to) = ("mail.example.net".parse().unwrap(), self.sender.parse().unwrap());
         let notification = Notification {
             kind: self.kind,
@@ -77,12 +83,14 @@ fn remote(code: u16, text: &str) -> Status {
     Status::new(code, Enhanced::new((code / 100) as u8, 1, 1), by, text, AT)
 }
 
-/// What holds for every notification: CRLF lines of lawful length, ASCII but for the address in To, three parts.
+/// What holds for every notification: CRLF lines of lawful length, three parts, and ASCII but for the address in To; where that is not
+/// ASCII before the @, in the parts, too.
 fn check(message: &[u8], sender: &str) -> [Vec<u8>; 3] {
     for line in message.split(|octet| *octet == b'\n') {
         assert!(line.is_empty() || line.ends_with(b"\r"), "{:?}", String::from_utf8_lossy(line));
         assert!(line.len() <= MAX_LINE + 1);
-        assert!(line.is_ascii() || line.starts_with(b"To: <"), "{:?}", String::from_utf8_lossy(line));
+        let eight_bit = line.starts_with(b"To: <") || !sender.split('@').next().unwrap().is_ascii();
+        assert!(line.is_ascii() || eight_bit, "{:?}", String::from_utf8_lossy(line));
     }
     let parsed = MessageParser::default().parse(message).unwrap();
     let kind = parsed.content_type().unwrap();
@@ -191,6 +199,98 @@ fn addresses_that_are_not_ascii_go_in_seven_bits() {
     }
 }
 
+/// R2.5: what the words say of a block list, and whom to tell.
+#[test]
+fn a_block_list_is_explained() {
+    let text_of = |kind, words| {
+        let mut case = Case { kind, ..Case::new() };
+        case.recipients[0].1 = remote(if kind == NotificationKind::Failed { 554 } else { 451 }, words);
+        text(&check(&case.message(), case.sender)[0])
+    };
+    let words = "Client host [192.0.2.1] blocked using zen.spamhaus.org; https://www.spamhaus.org/query/ip/192.0.2.1";
+    for kind in [NotificationKind::Failed, NotificationKind::Delayed] {
+        let text = text_of(kind, words);
+        for part in [
+            "refuses all mail from the address of this server, since the block list of Spamhaus names it",
+            "The fault is not in your message",
+            "Please tell postmaster@mail.example.net",
+            "More about it: https://www.spamhaus.org/query/ip/192.0.2.1\r\n",
+        ] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        assert!(!text.contains("There is no such mailbox"), "{text}");
+    }
+    assert!(text_of(NotificationKind::Failed, "Rejected by DNSBL").contains("since a block list names it"));
+    assert!(!text_of(NotificationKind::Failed, "No such user").contains("block list"));
+}
+
+/// R3.5: a domain that looks mistyped, where the mail failed or waits.
+#[test]
+fn a_mistyped_domain_is_pointed_out() {
+    for (kind, hint) in
+        [(NotificationKind::Failed, true), (NotificationKind::Delayed, true), (NotificationKind::Relayed, false)]
+    {
+        let mut case = Case { kind, meant: Some("kebi.com"), ..Case::new() };
+        case.recipients[0].0 = Recipient::new("minji@kebi.net".parse().unwrap());
+        let [words, report, _] = check(&case.message(), case.sender);
+        assert_eq!(text(&words).contains("Did you mean <minji@kebi.com>?"), hint, "{kind:?}");
+        assert!(!text(&report).contains("kebi.com"));
+    }
+}
+
+/// RFC 6533 §4: the sender of an SMTPUTF8 message gets the types that hold its characters, in an encoding that every server takes
+/// unless the sender's own address needs SMTPUTF8; any other sender gets the 7-bit forms.
+#[test]
+fn the_sender_of_an_international_message_gets_its_characters() {
+    let (global, headers) = ("message/global-delivery-status", "message/global-headers");
+    let (plain, text_headers) = ("message/delivery-status", "text/rfc822-headers");
+    let (utf8, ascii) = ("Subject: 한\r\n\r\n불\r\n", "Subject: x\r\n\r\n불\r\n");
+    for (utf8_asked, sender, to, ret, original, kinds, encoding) in [
+        (true, "minji@example.net", "민@메일.example", None, utf8, [global, headers], "quoted-printable"),
+        (true, "민지@example.net", "민@메일.example", None, utf8, [global, headers], "8bit"),
+        (true, "민지@example.net", "a@example.kr", None, ascii, [plain, text_headers], "7bit"),
+        (true, "minji@example.net", "민@메일.example", None, ascii, [global, text_headers], "quoted-printable"),
+        (true, "minji@example.net", "a@example.kr", None, utf8, [plain, headers], "quoted-printable"),
+        (true, "minji@example.net", "민@메일.example", Some(Return::Full), utf8, [global, "message/global"], "base64"),
+        (true, "민지@example.net", "민@메일.example", Some(Return::Full), utf8, [global, "message/global"], "8bit"),
+        // The reporter's plain form, for a sender that never spoke SMTPUTF8.
+        (false, "minji@example.net", "민@메일.example", None, utf8, [plain, text_headers], "quoted-printable"),
+        (false, "minji@example.net", "민@메일.example", Some(Return::Full), utf8, [plain, text_headers], "quoted-printable"),
+    ] {
+        let mut case = Case { sender, ret, utf8: utf8_asked, original: original.into(), ..Case::new() };
+        case.recipients[0].0 = Recipient {
+            address: to.parse().unwrap(),
+            notify: Notify::Default,
+            orcpt: Some("utf-8;\\x{BBFC}\\x{2B}x@example.kr".into()),
+        };
+        // An ORCPT of that type makes a report international by itself.
+        if to.is_ascii() {
+            case.recipients[0].0.orcpt = None;
+        }
+        let message = case.message();
+        let row = String::from_utf8_lossy(&message);
+        let [_, report, returned] = check(&message, sender);
+        let report = text(&report);
+        for kind in kinds {
+            assert!(row.contains(&format!("Content-Type: {kind}\r\n")), "{kind} in {row}");
+        }
+        assert!(row.contains(&format!("Content-Transfer-Encoding: {encoding}\r\n")), "{encoding} in {row}");
+        if kinds[0] == global {
+            assert!(report.contains("Final-Recipient: utf-8; 민@메일.example\r\n"), "{report}");
+            assert!(report.contains("Original-Recipient: utf-8; 민+x@example.kr\r\n"), "{report}");
+        } else if !to.is_ascii() {
+            assert!(report.contains("Final-Recipient: utf-8; \\x{BBFC}@\\x{BA54}\\x{C77C}.example\r\n"), "{report}");
+            assert!(report.contains("Original-Recipient: utf-8; \\x{BBFC}\\x{2B}x@example.kr\r\n"), "{report}");
+        }
+        let returned = String::from_utf8_lossy(&returned);
+        if kinds[1] == "message/global" {
+            assert!(returned.contains(original), "{returned}");
+        } else {
+            assert_eq!(returned.trim_end(), original.split("\r\n").next().unwrap());
+        }
+    }
+}
+
 #[test]
 fn hostile_words_of_a_remote_stay_in_their_field() {
     let mut case = Case::new();
@@ -222,11 +322,13 @@ proptest! {
         local in "[a-z0-9.!#$%&'*+/=?^_`{|}~한글-]{1,20}|\"([ -!#-\\[\\]-~한]|\\\\[ -~]){0,20}\"",
         domain in "[a-z0-9]{1,9}(\\.[a-z한글]{1,9}){1,3}|\\[127\\.0\\.0\\.[1-9]\\]|\\[IPv6:::1\\]",
         original in proptest::collection::vec(any::<u8>(), 0..200),
+        utf8 in any::<bool>(),
+        full in any::<bool>(),
     ) {
         let text = format!("{local}@{domain}");
         let Ok(address) = text.parse::<Address>() else { return Ok(()) };
         let sender: &'static str = Box::leak(text.into_boxed_str());
-        let mut case = Case { sender, ..Case::new() };
+        let mut case = Case { sender, utf8, ret: full.then_some(Return::Full), ..Case::new() };
         case.recipients[0].0 = Recipient::new(address);
         // Bare CR and LF are refused at the door, so a stored message has none.
         case.original = original.into_iter().filter(|octet| !matches!(octet, b'\r' | b'\n')).collect();

@@ -1,6 +1,7 @@
 //! The part that people read: what happened, who said it, what they can do.
 
-use super::{Notification, NotificationKind};
+use super::{Notification, NotificationKind, Reported};
+use crate::block_list::{BlockList, block_list};
 use crate::{By, Status};
 
 /// The subject; ASCII.
@@ -18,14 +19,14 @@ pub(super) fn subject(kind: NotificationKind) -> &'static str {
 pub(super) fn text(told: &Notification<'_>) -> String {
     let mut lines = vec![format!("This is the mail server {}.", told.host), String::new()];
     lines.extend(opening(told));
-    for (recipient, status) in told.recipients {
-        lines.extend([String::new(), format!("  <{}>", recipient.address)]);
+    for reported in told.recipients {
+        lines.extend([String::new(), format!("  <{}>", reported.recipient.address)]);
         if told.kind == NotificationKind::Expanded {
             continue;
         }
-        lines.push(format!("    {}", said(status)));
+        lines.push(format!("    {}", said(reported.status)));
         if matches!(told.kind, NotificationKind::Failed | NotificationKind::Delayed) {
-            lines.push(format!("    {}", advice(status)));
+            lines.extend(advice(told, reported).into_iter().map(|line| format!("    {line}")));
         }
     }
     lines.push(String::new());
@@ -64,18 +65,39 @@ fn said(status: &Status) -> String {
 }
 
 fn closing(told: &Notification<'_>) -> Option<String> {
-    (told.kind == NotificationKind::Failed).then(|| format!("If you need help, send this message to postmaster@{}.", told.host))
+    (told.kind == NotificationKind::Failed).then(|| format!("If you need help, send this message to {}.", postmaster(told)))
 }
 
-/// What the sender can do about it, by subject and detail of the enhanced code (RFC 3463, RFC 7505, RFC 7504).
-fn advice(status: &Status) -> &'static str {
-    let text = status.text.to_ascii_lowercase();
-    if ["blackhole", "blocklist", "blacklist", "block list", "black list", "dnsbl", "spamhaus"]
-        .iter()
-        .any(|word| text.contains(word))
-    {
-        return "That server refuses mail by a list of addresses. Our postmaster can see whether we are on it.";
+/// What the sender can do about it.
+fn advice(told: &Notification<'_>, reported: &Reported<'_>) -> Vec<String> {
+    let mut lines = match block_list(reported.status) {
+        Some(list) => blocked(told, &list),
+        None => vec![by_code(reported.status).to_owned()],
+    };
+    if let Some(meant) = &reported.meant {
+        lines.push(format!("Did you mean <{}@{meant}>?", reported.recipient.address.local()));
     }
+    lines
+}
+
+/// A refusal that the sender neither caused nor can end (R2.5).
+fn blocked(told: &Notification<'_>, list: &BlockList<'_>) -> Vec<String> {
+    let which = list.name.map_or_else(|| "a block list".to_owned(), |name| format!("the block list of {name}"));
+    let mut lines = vec![
+        format!("That server refuses all mail from the address of this server, since {which} names it."),
+        "The fault is not in your message or in its address.".to_owned(),
+        format!("Please tell {}, who can ask for the address to be taken off the list.", postmaster(told)),
+    ];
+    lines.extend(list.url.map(|url| format!("More about it: {url}")));
+    lines
+}
+
+fn postmaster(told: &Notification<'_>) -> String {
+    format!("postmaster@{}", told.host)
+}
+
+/// By subject and detail of the enhanced code (RFC 3463, RFC 7505, RFC 7504).
+fn by_code(status: &Status) -> &'static str {
     match (status.enhanced.subject, status.enhanced.detail) {
         (1, 1) | (2, 1) => "There is no such mailbox. Please check the spelling before the @.",
         (1, 2) | (4, 4) => "There is no such mail domain. Please check the spelling after the @.",

@@ -41,7 +41,8 @@ async fn a_destination_that_says_nothing_holds_up_nobody_and_its_mail_stays_with
     wait_until("all that can go", || server.messages().len() == EACH).await;
     assert_eq!(held.lock().unwrap().len(), 2, "slow start");
     let effects = dead.iter().rev().take(50).map(|id| node.shared.spool.command(id, Command::Delete, Duration::ZERO).unwrap());
-    assert!(effects.flatten().all(|effect| effect.done == Done::Deleted), "nobody holds what waits for its turn");
+    let claimed = effects.flatten().filter(|effect| effect.done != Done::Deleted).count();
+    assert!(claimed <= 2, "{claimed} claimed: nobody but the two connections holds what waits for its turn");
     running.drain_at_once();
 }
 

@@ -31,6 +31,8 @@ pub(crate) fn run(node: &Node, settings: Settings) -> Running {
         sockets: Vec::new(),
     };
     send_frame(&supervisor, &ToRole::Start(Box::new(start)), &[]).unwrap();
+    // The end of the line ends the process, here that of all tests, and with success: it must never come.
+    std::mem::forget(supervisor.try_clone().unwrap());
     let mut role = Role::receive(line, |_| Ok(())).unwrap();
     let (wakes, receiver) = UnixDatagram::pair().unwrap();
     let receiver = Receiver::new(receiver).unwrap();
