@@ -354,3 +354,44 @@ fn a_queue_put_back_to_a_snapshot_goes_on_from_there() {
     assert_eq!(node.delivered().unwrap().len(), 1, "one copy in the mailbox");
     assert!(!node.logged("damaged"), "{}", node.log_tail(30));
 }
+
+/// R3.8: the dialogue is shown as it was, under TLS, but for what was said between AUTH and its last reply.
+#[test]
+fn send_shows_the_dialogue_and_no_password() {
+    let dns = dns();
+    let mut plan = relaying(&dns, "");
+    plan.environment.push(("BONGSU_PASSWORD".into(), "secret-minji".into()));
+    let node = plan.start().unwrap();
+    let server = node.at(port::SUBMISSION).to_string();
+    let words = [
+        "send",
+        "-v",
+        "--server",
+        &server,
+        "--user",
+        "minji@a.example",
+        "--to",
+        "minji@a.example",
+        "--subject",
+        "x",
+        "--body",
+        "y",
+    ];
+    let said = node.cli(&words).unwrap().ok().unwrap().text;
+    for part in [
+        "220 ",
+        "EHLO ",
+        "STARTTLS",
+        "AUTH",
+        "235 ",
+        "MAIL FROM:<minji@a.example>",
+        "RCPT TO:<minji@a.example>",
+        "354 ",
+        "221 ",
+    ] {
+        assert!(said.contains(part), "{part} in\n{said}");
+    }
+    let encoded = "AG1pbmppQGEuZXhhbXBsZQBzZWNyZXQtbWluamk=";
+    assert!(!said.contains("secret-minji") && !said.contains(encoded), "{said}");
+    wait_until("the message", PATIENCE, || node.delivered().is_ok_and(|copies| copies.len() == 1)).unwrap();
+}

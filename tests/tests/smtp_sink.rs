@@ -91,8 +91,9 @@ fn sent(node: &Node, messages: usize) -> Ledger {
     ledger
 }
 
-/// What a sink took, for the books: its dump gives each recipient in a line of its own.
+/// What a sink took, for the books: its dump gives each recipient in a line of its own, and ends with an empty line behind the message.
 fn found(text: &[u8]) -> Option<Found> {
+    let text = text.strip_suffix(b"\n")?;
     let head = String::from_utf8_lossy(text).into_owned();
     let lines = head.lines().take_while(|line| !line.is_empty()).filter_map(|line| line.strip_prefix("X-Rcpt-Args: "));
     let recipients = lines.filter_map(|line| Some(line.split_once('<')?.1.split_once('>')?.0.to_owned())).collect();

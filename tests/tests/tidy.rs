@@ -287,6 +287,31 @@ fn every_proof_that_the_attacks_register_names_exists() {
     assert!(tests >= 40, "docs/known-attacks.md names {tests} tests");
 }
 
+/// The last column of R3 in docs/requirements.md names scenarios by their names, and tests as `crate::test`.
+#[test]
+fn every_scenario_and_test_that_shows_a_requirement_exists() {
+    let book = read(&root().join("docs/requirements.md"));
+    let crates = crates();
+    let declares = |name: &str, text: &str| {
+        let below = crates.get(name).map(|(dir, _)| files(dir, ".rs")).unwrap_or_default();
+        below.iter().any(|file| read(file).contains(text))
+    };
+    let rows: Vec<&str> = book.lines().filter(|line| line.starts_with("| R3.")).collect();
+    assert!(rows.len() >= 9, "docs/requirements.md has {} rows of R3", rows.len());
+    for row in rows {
+        let (_, shown) = row.trim_end_matches('|').rsplit_once('|').expect("a row has columns");
+        let names: Vec<&str> = shown.split('`').skip(1).step_by(2).collect();
+        assert!(!names.is_empty(), "nothing shows {row}");
+        for name in names {
+            let exists = match name.split_once("::") {
+                Some((of, test)) => declares(of, &format!("fn {test}(")),
+                None => declares("bongsu-harness", &format!("name: \"{name}\"")),
+            };
+            assert!(exists, "docs/requirements.md names {name}, which is not there");
+        }
+    }
+}
+
 #[test]
 fn links_in_the_docs_lead_somewhere() {
     for file in files(&root(), ".md") {

@@ -175,7 +175,7 @@ fn drain(stage: &Stage) -> Result<()> {
     peers.iter().for_each(|peer| peer.answer("MAIL", None, "250 2.1.0 ok"));
     stage.each(|server| server.wait_empty(PATIENCE))?;
     let lives = lives.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let again = lives.iter().map(|(at, lives)| repeated(&peers[*at], lives)).sum::<Result<usize>>()?;
+    let again = lives.iter().map(|(at, ends)| repeated(&by_life(&peers[*at], ends)?)).sum::<Result<usize>>()?;
     stage.allow_duplicates(again, "relay-out died before it wrote down what the peer had taken");
     stage.settle(PATIENCE)?;
     stage.held(format!("{again} copies came again, each of a message that was in flight at a kill"));
@@ -206,23 +206,42 @@ fn relay_out(server: &dyn Server) -> Option<u32> {
     server.processes().into_iter().find(is)
 }
 
-/// How many copies came again. Each must be of a message that was among the last of its life, as many as docs/spool.md allows, and none may
-/// come twice in one life: a life ends at a kill, and a connection belongs to one life.
-fn repeated(peer: &Peer, lives: &[usize]) -> Result<usize> {
-    let mut of_life: Vec<Vec<String>> = vec![Vec::new(); lives.len() + 1];
+/// The messages of each life of relay-out as the peer took them. A life ends at a kill, and a connection belongs to one life.
+fn by_life(peer: &Peer, ends: &[usize]) -> Result<Vec<Vec<String>>> {
+    let mut lives = vec![Vec::new(); ends.len() + 1];
     for taken in peer.taken() {
-        let life = lives.partition_point(|end| *end <= taken.connection);
-        of_life[life].push(crate::ledger::token(&taken.message).context("a message without a token")?);
+        let life = ends.partition_point(|end| *end <= taken.connection);
+        lives[life].push(crate::ledger::token(&taken.message).context("a message without a token")?);
     }
+    Ok(lives)
+}
+
+/// How many copies came again. Each must be of a message that was among the last of its life, as many as docs/spool.md allows, and none may
+/// come twice in one life.
+fn repeated(lives: &[Vec<String>]) -> Result<usize> {
     let mut before: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     let mut again = 0;
-    for (life, tokens) in of_life.iter().enumerate() {
+    for (life, tokens) in lives.iter().enumerate() {
         for (at, token) in tokens.iter().enumerate() {
             let Some((earlier, behind)) = before.insert(token, (life, tokens.len() - at)) else { continue };
             ensure!(earlier < life, "{token} came twice in life {life} of relay-out");
-            ensure!(behind <= WINDOW, "{token} came again, though {behind} others of life {earlier} came after it");
+            ensure!(behind <= WINDOW, "{token} came again, though it was followed by {behind} others of life {earlier}");
             again += 1;
         }
     }
     Ok(again)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_in_flight_at_a_kill_may_come_again() {
+        let life = |numbers: std::ops::Range<usize>| numbers.map(|number| number.to_string()).collect::<Vec<_>>();
+        assert_eq!(repeated(&[life(0..100), life(58..120)]).unwrap(), 42);
+        assert!(repeated(&[life(0..100), life(57..120)]).is_err(), "it was recorded long before the kill");
+        assert!(repeated(&[[life(0..3), life(2..3)].concat()]).is_err(), "there was no kill");
+        assert_eq!(repeated(&[life(0..1), life(0..1), life(0..1)]).unwrap(), 2);
+    }
 }
