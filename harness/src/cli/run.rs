@@ -109,17 +109,14 @@ pub fn summary(run: &Run) -> String {
         text = format!("{differs} of another system differ, as is known\n{text}");
     }
     for played in &run.results {
-        match &played.verdict {
-            Verdict::Passed => {}
-            Verdict::Failed(why) => {
-                text = format!("FAILED {} ({}): {}\n{text}", played.name, played.driver, why.lines().next().unwrap_or_default())
-            }
-            Verdict::Differs(why) => {
-                text =
-                    format!("DIFFERS {} ({}): {}\n{text}", played.name, played.driver, why.lines().next().unwrap_or_default())
-            }
-            Verdict::Skipped(why) => text = format!("SKIPPED {} ({}): {why}\n{text}", played.name, played.driver),
-        }
+        let (word, why) = match &played.verdict {
+            Verdict::Passed => continue,
+            Verdict::Failed(why) => ("FAILED", why),
+            Verdict::Differs(why) => ("DIFFERS", why),
+            Verdict::Skipped(why) => ("SKIPPED", why),
+        };
+        let Played { name, driver, system, .. } = played;
+        text = format!("{word} {name} ({driver}, {system}): {}\n{text}", why.lines().next().unwrap_or_default());
     }
     text
 }

@@ -7,7 +7,7 @@ use crate::client::Ran;
 use crate::faults::STOP;
 use crate::scenario::{BONGSU, EVERYWHERE, Scenario};
 use crate::stage::{PATIENCE, Stage};
-use crate::topology::Topology;
+use crate::topology::{SmartHost, Topology};
 use crate::wait::wait_until;
 
 const SENDER: &str = "minji@office.example";
@@ -15,19 +15,39 @@ const ACCOUNT: &str = "customer@provider.example";
 const FAR: &str = "juno@far.example";
 
 /// All of them.
-pub const ALL: &[Scenario] = &[Scenario {
-    name: "mail_goes_out_through_a_smart_host_that_wants_a_login",
-    shows: "An office hands all its mail to a smart host after a login. While the password is wrong or the account is gone, mail waits and mailq says why; once that is mended it goes out, and all of it by the smart host.",
-    rows: &["R3.7", "R4.5"],
-    topology: || {
-        // The client is a stranger to the office, which takes its mail for this domain alone.
-        Topology::shipped("smart-host")?.edit("office", |office| office.relay_domains.push("far.example".into()))
+pub const ALL: &[Scenario] = &[
+    Scenario {
+        name: "mail_goes_out_through_a_smart_host_that_wants_a_login",
+        shows: "An office hands all its mail to a smart host after a login. While the password is wrong or the account is gone, mail waits and mailq says why; once that is mended it goes out, and all of it by the smart host.",
+        rows: &["R3.7", "R4.5"],
+        topology: network,
+        drivers: EVERYWHERE,
+        systems: BONGSU,
+        alone: false,
+        run: login,
     },
-    drivers: EVERYWHERE,
-    systems: BONGSU,
-    alone: false,
-    run: login,
-}];
+    Scenario {
+        name: "mail_goes_out_through_a_smart_host_that_knows_the_network",
+        shows: "An office hands all its mail to a smart host that takes it for the network that it comes from, without a login: all of it goes out by the smart host.",
+        rows: &["R3.7", "R1.11"],
+        topology: || {
+            let network = network()?.edit("provider", |provider| provider.settings = NETWORKS.into())?;
+            network.edit("office", |office| office.smart_host = Some(SmartHost { node: "provider".into(), user: None }))
+        },
+        drivers: EVERYWHERE,
+        systems: BONGSU,
+        alone: false,
+        run: no_login,
+    },
+];
+
+/// The networks that nodes are in, as processes and in containers.
+const NETWORKS: &str = "smtp.relay_networks = [\"127.0.0.0/8\", \"198.18.0.0/15\"]";
+
+/// An office, its provider, and a domain outside. The client is a stranger to the office, which takes its mail for that domain alone.
+fn network() -> Result<Topology> {
+    Topology::shipped("smart-host")?.edit("office", |office| office.relay_domains.push("far.example".into()))
+}
 
 /// `bongsu account ARGS` at the provider, for the customer's account; `input` holds a password.
 fn account(stage: &Stage, args: &[&str], input: &str) -> Result<Ran> {
@@ -83,14 +103,27 @@ fn login(stage: &Stage) -> Result<()> {
     arrives(stage, 2)?;
     stage.held("it goes out once the account is there again");
 
-    by_the_smart_host_alone(stage)?;
+    by_the_smart_host_alone(stage, "ESMTPSA")?;
+    stage.held("every message came to far from the smart host, and there from the office, under TLS and with a login");
     let books = stage.settle(PATIENCE)?;
     ensure!(books.accepted == 2 && books.delivered == 2 && books.bounced == 0, "{books:?}");
     Ok(())
 }
 
-/// What the office sent went to the smart host, under TLS and with a login, and what far has came from there.
-fn by_the_smart_host_alone(stage: &Stage) -> Result<()> {
+fn no_login(stage: &Stage) -> Result<()> {
+    for _ in 0..2 {
+        stage.send("office", SENDER, &[FAR])?;
+    }
+    arrives(stage, 2)?;
+    by_the_smart_host_alone(stage, "ESMTPS")?;
+    stage.held("every message came to far from the smart host, and there from the office, under TLS and without a login");
+    let books = stage.settle(PATIENCE)?;
+    ensure!(books.accepted == 2 && books.delivered == 2, "{books:?}");
+    Ok(())
+}
+
+/// What the office sent went to the smart host by this protocol (RFC 3848), and what far has came from there.
+fn by_the_smart_host_alone(stage: &Stage, protocol: &str) -> Result<()> {
     let smart = stage.server("provider")?.host().to_owned();
     for event in stage.server("office")?.events()?.iter().filter(|event| event.what == "relayed") {
         ensure!(event.detail.contains(&smart), "the office relayed {}", event.detail);
@@ -99,11 +132,8 @@ fn by_the_smart_host_alone(stage: &Stage) -> Result<()> {
         let text = String::from_utf8_lossy(&copy.text).replace("\r\n", "\n");
         let hops: Vec<&str> = text.split("\nReceived: ").skip(1).collect();
         ensure!(hops.len() >= 3 && hops[0].starts_with(&format!("from {smart} ")), "far got it by another way:\n{text}");
-        ensure!(
-            hops[1].starts_with("from office.office.example ") && hops[1].contains("ESMTPSA"),
-            "no login under TLS:\n{text}"
-        );
+        let by = format!("with {protocol} ");
+        ensure!(hops[1].starts_with("from office.office.example ") && hops[1].contains(&by), "not {by}:\n{text}");
     }
-    stage.held("every message came to far from the smart host, and there from the office, under TLS and with a login");
     Ok(())
 }
