@@ -154,23 +154,38 @@ fn the_next_mx_takes_over_and_no_mail_host_is_final() {
     assert!(text.contains("Status: 5.1.10"), "{text}");
 }
 
-/// A hop without 8BITMIME: what is 8-bit comes back with 5.6.3, what is not goes through. Never silent 8-bit.
+/// R3.7: a hop without 8BITMIME gets 8-bit mail in 7-bit form, or where that is not wanted not at all. Never silent 8-bit.
 #[test]
-fn eight_bit_mail_is_never_sent_to_a_hop_that_cannot_take_it() {
+fn eight_bit_mail_is_never_sent_as_such_to_a_hop_that_cannot_take_it() {
     let dns = dns();
     let seven = peer(&dns, &[]);
-    let node = relaying(&dns, "").start().unwrap();
-    let mut smtp = hello(&node);
-    smtp.transaction("minji@a.example", &["you@peer.example"], b"Subject: 7\r\n\r\nhi\r\n").unwrap().expect(250).unwrap();
+    let message = "Subject: 8\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n불\r\n";
+    let send = |node: &Node| {
+        let mut smtp = hello(node);
+        smtp.command("MAIL FROM:<minji@a.example> BODY=8BITMIME").unwrap().expect(250).unwrap();
+        smtp.command("RCPT TO:<you@peer.example>").unwrap().expect(250).unwrap();
+        smtp.command("DATA").unwrap().expect(354).unwrap();
+        smtp.send(&bongsu_harness::smtp::stuffed(message.as_bytes())).unwrap();
+        smtp.reply().unwrap().expect(250).unwrap();
+    };
+    let converts = relaying(&dns, "").start().unwrap();
+    hello(&converts)
+        .transaction("minji@a.example", &["you@peer.example"], b"Subject: 7\r\n\r\nhi\r\n")
+        .unwrap()
+        .expect(250)
+        .unwrap();
     wait_until("the plain one", PATIENCE, || seven.taken().len() == 1).unwrap();
-    smtp.command("MAIL FROM:<minji@a.example> BODY=8BITMIME").unwrap().expect(250).unwrap();
-    smtp.command("RCPT TO:<you@peer.example>").unwrap().expect(250).unwrap();
-    smtp.command("DATA").unwrap().expect(354).unwrap();
-    smtp.send(&bongsu_harness::smtp::stuffed("Subject: 8\r\n\r\n불\r\n".as_bytes())).unwrap();
-    smtp.reply().unwrap().expect(250).unwrap();
-    let text = bounce(&node);
+    send(&converts);
+    wait_until("the converted one", PATIENCE, || seven.taken().len() == 2)
+        .unwrap_or_else(|error| panic!("{error:#}\n{}", converts.log_tail(30)));
+    let sent = String::from_utf8(seven.taken()[1].message.clone()).unwrap();
+    assert!(sent.ends_with("\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n=EB=B6=88\r\n"), "{sent}");
+    drop(converts);
+    let does_not = relaying(&dns, "relay.convert_8bit = false").start().unwrap();
+    send(&does_not);
+    let text = bounce(&does_not);
     assert!(text.contains("Status: 5.6.3"), "{text}");
-    assert_eq!(seven.taken().len(), 1);
+    assert_eq!(seven.taken().len(), 2);
 }
 
 /// The queue survives a stop and a kill of the whole node.

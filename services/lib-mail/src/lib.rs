@@ -9,6 +9,7 @@ mod envelope;
 mod meant;
 mod notification;
 mod queue_id;
+mod seven_bit;
 mod status;
 mod time;
 mod trace;
@@ -19,6 +20,7 @@ pub use envelope::{BodyType, Envelope, Notify, Peer, Protocol, Recipient, Return
 pub use meant::meant_domain;
 pub use notification::{MAX_RETURNED, Notification, NotificationKind, Reported, notification_message_id};
 pub use queue_id::{QueueId, QueueIdError};
+pub use seven_bit::seven_bit;
 pub use status::{By, Class, Enhanced, Status};
 pub use time::Timestamp;
 pub use trace::Received;

@@ -60,6 +60,11 @@ impl Manner<'_> {
         Line { target: target.clone(), tls: self.tls, user: self.login.as_ref().map(|login| login.user.clone()) }
     }
 
+    /// Whether 8-bit messages may be converted for a server without 8BITMIME.
+    pub(crate) fn converts(&self) -> bool {
+        self.terms.relay.convert_8bit
+    }
+
     /// Whether messages are handed over to a peer, who is told of their clients.
     pub(crate) fn hands_over(&self) -> bool {
         self.peer.is_some()

@@ -9,6 +9,7 @@
 mod attempt;
 mod connection;
 mod content;
+mod convert;
 mod destinations;
 mod dial;
 mod hop;

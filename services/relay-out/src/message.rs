@@ -76,6 +76,11 @@ pub(crate) struct Source {
 }
 
 impl Source {
+    /// Of octets in memory.
+    pub(crate) fn of(octets: Vec<u8>) -> Source {
+        Source { prefix: None, rest: Rest::Whole(octets) }
+    }
+
     /// The next piece, or `None` at the end.
     pub(crate) async fn piece(&mut self) -> io::Result<Option<Vec<u8>>> {
         if let Some(prefix) = self.prefix.take() {

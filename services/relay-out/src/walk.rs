@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use lib_mail::{Class, Enhanced, Status};
-use lib_smtp::client::{Done, Transaction};
+use lib_smtp::client::{Content, Done, Transaction};
 use tokio::time::timeout;
 
 use crate::connection::Connection;
+use crate::convert::converted;
 use crate::dial::{Dialer, Manner};
-use crate::message::Message;
+use crate::message::{Message, Source};
 use crate::pair::forward;
 use crate::targets::Target;
 
@@ -148,15 +149,33 @@ impl Visit<'_> {
     /// Sends to some.
     async fn transact(&self, mut connection: Connection, some: &[usize]) -> Transacted {
         let envelope = &self.message.envelope;
+        let mut content = self.message.found.content(envelope, &self.message.prefix, self.message.message_len);
+        let mut source = self.message.source();
+        let mut room = None;
+        if content.eight_bit && !content.utf8_header && !connection.client().offered().eight_bit && self.manner.converts() {
+            match converted(self.message, self.dialer.clock.now()).await {
+                Ok(None) => {}
+                Ok(Some(converted)) => {
+                    content = Content { size: converted.octets.len() as u64, eight_bit: false, utf8_header: false };
+                    source = Source::of(converted.octets);
+                    room = Some(converted.room);
+                }
+                Err(status) => {
+                    let done = Done { fates: vec![status; some.len()], unheard: false };
+                    return Transacted { done, will_tell: false, left: Some(connection) };
+                }
+            }
+        }
         let transaction = Transaction {
             sender: envelope.sender.clone(),
             recipients: some.iter().filter_map(|index| envelope.recipients.get(*index).cloned()).collect(),
             ret: envelope.ret,
             envid: envelope.envid.clone(),
             forward: self.manner.hands_over().then(|| Box::new(forward(envelope, &self.message.id))),
-            content: self.message.found.content(envelope, &self.message.prefix, self.message.message_len),
+            content,
         };
-        let done = connection.send(transaction, self.message.source()).await;
+        let done = connection.send(transaction, source).await;
+        drop(room);
         // What was offered to this message counts, also where the server hangs up behind its 250.
         let will_tell = connection.client().offered().dsn;
         let left = connection.until_ready().await.is_ok().then_some(connection);

@@ -86,6 +86,9 @@ group! {
         /// How long to wait for the reply to a message. Shorter than the other server's work makes duplicates: RFC 5321 §4.5.3.2.6
         /// asks for ten minutes.
         final_dot_timeout: Duration { office: "10m", least: "1s", most: "2h", origin: "sendmail Timeout.datafinal", id: "R3.1", }
+        /// Whether a message with 8-bit characters is written in 7-bit form for a server that does not offer 8BITMIME. Where that would break a
+        /// signature or cannot be done for certain, and where this is false, it comes back to its sender (5.6.3).
+        convert_8bit: bool { office: "true", origin: "sendmail EightBitMode", id: "R3.7", }
         /// The addresses under which this host is known outside, where it does not have them itself (a container, NAT): an MX with
         /// one of them is this host.
         public_addresses: Vec<IpAddr> { office: "", example: "192.0.2.25", id: "R3.1", }

@@ -15,7 +15,7 @@
 //! | content | peer offers | outcome |
 //! | --- | --- | --- |
 //! | octets above 127 | 8BITMIME | sent with `BODY=8BITMIME`, declared by the sender or not |
-//! | octets above 127 | – | all recipients `554 5.6.3`: nothing is converted |
+//! | octets above 127 | – | all recipients `554 5.6.3`: whoever wants it converted does so before |
 //! | 7-bit, declared 8BITMIME | anything | sent without `BODY=` |
 //! | UTF-8 header fields or non-ASCII sender | SMTPUTF8 | sent with `SMTPUTF8 BODY=8BITMIME` |
 //! | UTF-8 header fields or non-ASCII sender | – | all recipients `554 5.6.7` |

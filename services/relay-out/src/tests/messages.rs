@@ -135,7 +135,9 @@ async fn an_administrator_can_have_a_message_returned() {
 async fn what_a_peer_does_not_take_fails_with_its_own_code() {
     let server = Scripted::start("127.0.0.1:0").await;
     server.answer("EHLO", None, "250 mx");
-    let node = Node::new(&settings(server.address.port()));
+    let mut settings = settings(server.address.port());
+    settings.relay.convert_8bit = false;
+    let node = Node::new(&settings);
     for (message, utf8, want) in [
         ("Subject: x\r\n\r\n한\r\n", false, "5.6.3"),
         ("Subject: 한\r\n\r\nx\r\n", true, "5.6.7"),
@@ -159,6 +161,29 @@ async fn what_a_peer_does_not_take_fails_with_its_own_code() {
     let id = node.submit_with(&[TO], MESSAGE, |envelope| envelope.helo = "한".into());
     assert_eq!(node.attempt(id).await, Next::Gone);
     assert_eq!(server.messages().len(), before + 1);
+}
+
+/// R3.7: 8-bit mail for a server without 8BITMIME goes out in 7-bit form, unless that would change what is signed.
+#[tokio::test]
+async fn an_8_bit_message_is_converted_for_a_server_without_8bitmime() {
+    let server = Scripted::start("127.0.0.1:0").await;
+    server.answer("EHLO", None, "250 mx");
+    let node = Node::new(&settings(server.address.port()));
+    let head = "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n";
+    let long = "한국어\r\n".repeat(20_000);
+    for body in ["한\r\n", &long] {
+        let id = node.submit(&[TO], format!("{head}{body}").as_bytes());
+        assert_eq!(node.attempt(id).await, Next::Gone);
+        let sent = String::from_utf8(server.messages().pop().unwrap()).unwrap();
+        let want = body.lines().map(|line| line.bytes().map(|octet| format!("={octet:02X}")).collect::<String>() + "\r\n");
+        let expected = head.replace("8bit", "quoted-printable") + &want.collect::<String>();
+        assert!(sent.starts_with("Received: ") && sent.ends_with(&expected), "{}", &sent[..sent.len().min(800)]);
+    }
+    let id = node.submit(&[TO], format!("DKIM-Signature: v=1\r\n{head}한\r\n").as_bytes());
+    assert_eq!(node.attempt(id).await, Next::Gone);
+    let [bounce] = node.queue(Queue::Local).try_into().unwrap();
+    assert!(node.text(Queue::Local, bounce.id).contains("Status: 5.6.3"));
+    assert_eq!(server.messages().len(), 2);
 }
 
 /// R3.6: a domain that has become ours, since the message waits or because it came from another node's queue.
