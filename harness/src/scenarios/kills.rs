@@ -82,7 +82,7 @@ const DRAINED: usize = 1000;
 const LONG_LIFE: (u64, u64) = (1150, 1350);
 const SHORT_LIFE: (u64, u64) = (0, 300);
 /// What the next hop takes for each message, so that the queues outlast the kills.
-const SLOW: Duration = Duration::from_millis(100);
+const SLOW: Duration = Duration::from_millis(300);
 
 fn every_service(stage: &Stage) -> Result<()> {
     let recipients = ["minji@seoul.example", "juno@busan.example", "sora@seoul.example hana@busan.example"];
