@@ -89,7 +89,7 @@ fn check(message: &[u8], sender: &str) -> [Vec<u8>; 3] {
     for line in message.split(|octet| *octet == b'\n') {
         assert!(line.is_empty() || line.ends_with(b"\r"), "{:?}", String::from_utf8_lossy(line));
         assert!(line.len() <= MAX_LINE + 1);
-        let eight_bit = line.starts_with(b"To: <") || !sender.split('@').next().unwrap().is_ascii();
+        let eight_bit = line.starts_with(b"To: <") || !sender.rsplit_once('@').unwrap().0.is_ascii();
         assert!(line.is_ascii() || eight_bit, "{:?}", String::from_utf8_lossy(line));
     }
     let parsed = MessageParser::default().parse(message).unwrap();
