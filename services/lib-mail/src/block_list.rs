@@ -10,7 +10,7 @@ use crate::{By, Status};
 pub struct BlockList<'a> {
     /// Who keeps it, as people know it; `None` where the words do not tell.
     pub name: Option<&'static str>,
-    /// The page that the server gave, `http…`: printable ASCII, at most [`MAX_URL`] octets.
+    /// The page that the server gave, `http…`: printable ASCII, at most 300 octets.
     pub url: Option<&'a str>,
 }
 
