@@ -25,12 +25,11 @@ impl User {
         command.gid(self.gid).uid(self.uid);
     }
 
-    /// Makes the calling thread, and no other, one of this user.
-    pub(crate) fn taken_by_thread(self) -> std::io::Result<()> {
-        use rustix::process::{Gid, Uid};
-        let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
-        rustix::thread::set_thread_res_gid(gid, gid, gid)?;
-        Ok(rustix::thread::set_thread_res_uid(uid, uid, uid)?)
+    /// Lets the calling thread, and no other, reach files as this user does. In all else it stays who it is: no process of that user may
+    /// send it a signal.
+    pub(crate) fn reads_for_thread(self) {
+        nix::unistd::setfsgid(self.gid.into());
+        nix::unistd::setfsuid(self.uid.into());
     }
 }
 

@@ -5,10 +5,12 @@ use std::thread;
 
 /// Most threads: a listing waits for the kernel's directory look-ups, which gain little from more.
 const THREADS: usize = 8;
-/// Items that a thread takes at one time: so many that starting the thread costs nothing beside them.
-const SHARE: usize = 512;
+/// Items that a thread takes at one time: so many that starting the thread costs little beside them, and so few that the results of
+/// very large messages fit into memory.
+const SHARE: usize = 64;
 
-/// Calls `then` with what `make` gives for each item, in order. Of results only those of a window of some thousand items are held.
+/// Calls `then` with what `make` gives for each item, in order. Of results only those of some hundred items are held.
+/// Where no thread can be had, the calling one does it all.
 ///
 /// # Errors
 /// The first of `then`; no more is made after it.
@@ -26,10 +28,14 @@ pub(crate) fn abreast<T: Sync, U: Send, E>(
         let make = &make;
         let made: Vec<Vec<U>> = thread::scope(|scope| {
             let (mine, others) = window.split_at(SHARE);
-            let others: Vec<_> =
-                others.chunks(SHARE).map(|share| scope.spawn(move || share.iter().map(make).collect::<Vec<U>>())).collect();
-            let mut made = vec![mine.iter().map(make).collect()];
-            made.extend(others.into_iter().map(|other| other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))));
+            let work = |share: &[T]| share.iter().map(make).collect::<Vec<U>>();
+            let begin = |share| (share, thread::Builder::new().spawn_scoped(scope, move || work(share)));
+            let others: Vec<_> = others.chunks(SHARE).map(begin).collect();
+            let mut made = vec![work(mine)];
+            made.extend(others.into_iter().map(|(share, thread)| match thread {
+                Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                Err(_) => work(share),
+            }));
             made
         });
         made.into_iter().flatten().try_for_each(&mut then)?;
@@ -43,7 +49,7 @@ mod tests {
 
     #[test]
     fn all_come_in_order() {
-        for count in [0, 1, 511, 512, 513, 5000, 20_000] {
+        for count in [0, 1, 63, 64, 65, 5000, 20_000] {
             let items: Vec<usize> = (0..count).collect();
             let mut seen = Vec::new();
             let end = abreast(

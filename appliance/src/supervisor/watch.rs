@@ -16,6 +16,7 @@ use lib_record::What;
 use lib_settings::Settings;
 use lib_spool::{Options, Queue, Spool};
 
+use super::child::Child;
 use super::control::{Looked, Request};
 use super::{Happening, Supervisor};
 use crate::layout::Layout;
@@ -39,9 +40,9 @@ const AGAIN: Duration = Duration::from_secs(3600);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Overdue {
     pub(crate) queue: Queue,
-    /// How many.
+    /// How many; [`REMEMBERED`] stands for that and more.
     pub(crate) messages: usize,
-    /// The one that has waited longest.
+    /// The oldest of them.
     pub(crate) first: QueueId,
 }
 
@@ -49,10 +50,10 @@ impl Overdue {
     /// For the log and for `status`.
     pub(super) fn text(&self) -> String {
         let Self { queue, messages, first } = self;
-        let s = if *messages == 1 { "" } else { "s" };
+        let (or_more, s) = (if *messages < REMEMBERED { "" } else { " or more" }, if *messages == 1 { "" } else { "s" });
         format!(
-            "{queue} queue: {messages} message{s} due for over an hour and still there, not attempted or in an attempt that does not end; \
-             longest {first}: bongsu queue show {first}"
+            "{queue} queue: {messages}{or_more} message{s} due for over an hour and still there, not attempted or in an attempt that does not end; \
+             the oldest: bongsu queue show {first}"
         )
     }
 }
@@ -64,7 +65,7 @@ struct Memory {
 }
 
 impl Memory {
-    /// Takes what is late now, the longest first, and gives what was so at the look before too: a clock that has just jumped, or a server that
+    /// Takes what is late now, the oldest first, and gives what was so at the look before too: a clock that has just jumped, or a server that
     /// was just started, gets a round to work.
     fn take(&mut self, queue: Queue, now: Vec<QueueId>) -> Option<Overdue> {
         let before = self.late.entry(queue).or_default();
@@ -103,8 +104,8 @@ pub(super) fn start(layout: &Layout, settings: &Settings, happenings: Sender<Hap
     let options = Options::of(settings, clock.clone());
     let user = crate::owner::user_of(RoleName::RelayOut, settings);
     let watch = move || {
-        // The supervisor of the strict set-up may not look into the spool. Without that the roles are still watched.
-        let _ = user.map(User::taken_by_thread);
+        // The supervisor of the strict set-up may not look into the spool.
+        user.into_iter().for_each(User::reads_for_thread);
         let (mut silence, mut memory, mut overdue, mut next) =
             (Silence::default(), Memory::default(), Vec::new(), Instant::now());
         loop {
@@ -133,20 +134,24 @@ fn ask(happenings: &Sender<Happening>, silence: &mut Silence) -> Result<Vec<Stri
     Ok(silence.take(serde_json::from_str::<Looked>(&answer.recv()?)?.late))
 }
 
-/// The messages that were due long ago, the longest first. What cannot be read is told by whoever works on it.
+/// The messages that were due long ago, the oldest first. What cannot be read is told by whoever works on it.
 fn late(spool: &Spool, queue: Queue, now: Timestamp) -> Option<Vec<QueueId>> {
     let long_ago = Timestamp(now.0.saturating_sub(OVERDUE.as_millis() as i64));
     let mut late = Vec::new();
     for shard in spool.overdue(queue, long_ago) {
         late.extend(shard.ok()?.due);
     }
+    late.sort_unstable();
     Some(late)
 }
 
 impl Supervisor {
     /// Acts on what the watch found.
     pub(super) fn watched(&mut self, stuck: &[String], overdue: Vec<Overdue>) {
-        for child in self.children.values().filter(|child| !child.draining && stuck.contains(&child.role.to_string())) {
+        // Neither one that still starts nor one that took the place of the silent one meanwhile.
+        let long = |child: &Child| child.known.ready && child.since.elapsed() >= ROUND * SILENT_MOST;
+        let stuck = self.children.values().filter(|child| long(child) && stuck.contains(&child.role.to_string()));
+        for child in stuck.filter(|child| !child.draining) {
             let text = "has not answered for two minutes and is started again".to_owned();
             self.note(What::Warning { subject: child.role.to_string(), text });
             child.kill();
@@ -197,5 +202,7 @@ mod tests {
         assert!(overdue.text().starts_with("relay queue: 2 messages due for over an hour"), "{}", overdue.text());
         assert_eq!(memory.take(Queue::Relay, vec![]), None);
         assert_eq!(memory.take(Queue::Relay, vec![three]), None);
+        let many = Overdue { messages: REMEMBERED, ..overdue };
+        assert!(many.text().contains("20000 or more messages due"), "{}", many.text());
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! The words of remotes follow no standard, so this is a table of what they write. A guess, for people: nothing may be decided by it.
 
-use crate::{By, Status};
+use crate::{By, Class, Status};
 
 /// A block list by which a server refuses our mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +102,9 @@ const OF_CONTENT: &[&str] =
 /// assert_eq!(block_list(&status).unwrap().name, Some("Spamhaus"));
 /// ```
 pub fn block_list(status: &Status) -> Option<BlockList<'_>> {
-    if status.is_success() || status.by == By::Local {
+    // Most of what waits in a queue waits for a server that was not reached, and so has said nothing.
+    let unreached = status.class() == Class::Temporary && status.enhanced.subject == 4;
+    if status.is_success() || status.by == By::Local || unreached {
         return None;
     }
     let text = status.text.to_ascii_lowercase();
@@ -226,6 +228,7 @@ mod tests {
         let words = "Client host [192.0.2.1] blocked using zen.spamhaus.org";
         assert_eq!(block_list(&Status { by: By::Local, ..said(words) }), None);
         assert_eq!(block_list(&Status { code: 250, ..said(words) }), None);
+        assert_eq!(block_list(&Status { code: 421, enhanced: Enhanced::new(4, 4, 1), ..said(words) }), None);
     }
 
     #[test]

@@ -3,8 +3,9 @@
 //! Pure: date, boundary and message id are arguments. The result is 7-bit and holds no long line whatever the original was, so that
 //! no server on the way back can refuse it for its form; only a sender whose own local part is not ASCII needs SMTPUTF8 to be
 //! reached at all, and only then a part may be 8-bit. To the sender of an SMTPUTF8 message, whose software knows them, go the types of
-//! RFC 6533 §4 where the plain ones cannot hold what there is to say; to every other sender its 7-bit forms. Our own header lines are written here rather than by the library's builder, whose address type refuses
-//! mailboxes that exist (`a..b@docomo.example`): no sender may be impossible to tell. The parts are the library's.
+//! RFC 6533 §4 where the plain ones cannot hold what there is to say; to every other sender its 7-bit forms. Our own header lines are
+//! written here rather than by the library's builder, whose address type refuses mailboxes that exist (`a..b@docomo.example`): no
+//! sender may be impossible to tell. The parts are the library's.
 
 mod report;
 #[cfg(test)]
@@ -158,7 +159,7 @@ impl Notification<'_> {
     fn status(&self) -> SinglePart {
         let fields = report::fields(self, self.envelope.utf8);
         if fields.is_ascii() {
-            return part("message/delivery-status", seven_bit(report::fields(self, false).into_bytes()));
+            return part("message/delivery-status", unencoded(report::fields(self, false).into_bytes()));
         }
         part("message/global-delivery-status", self.any_bits(fields.into_bytes(), ContentTransferEncoding::QuotedPrintable))
     }
@@ -174,11 +175,11 @@ impl Notification<'_> {
             return part("message/global", self.any_bits([added, self.original].concat(), ContentTransferEncoding::Base64));
         }
         if whole && fits_seven_bit(self.original) && fits_seven_bit(added) {
-            return part("message/rfc822", seven_bit([added, self.original].concat()));
+            return part("message/rfc822", unencoded([added, self.original].concat()));
         }
         let kind = if global { "message/global-headers" } else { "text/rfc822-headers" };
         if fits_seven_bit(&header) {
-            return part(kind, seven_bit(header));
+            return part(kind, unencoded(header));
         }
         header.truncate(MAX_RETURNED);
         if global {
@@ -212,10 +213,10 @@ fn content_type(text: &str) -> ContentType {
 }
 
 fn encoded(octets: Vec<u8>, encoding: ContentTransferEncoding) -> Body {
-    Body::new_with_encoding(octets, encoding).unwrap_or_else(|_| seven_bit(Vec::new()))
+    Body::new_with_encoding(octets, encoding).unwrap_or_else(|_| unencoded(Vec::new()))
 }
 
-fn seven_bit(octets: Vec<u8>) -> Body {
+fn unencoded(octets: Vec<u8>) -> Body {
     Body::dangerous_pre_encoded(octets, ContentTransferEncoding::SevenBit)
 }
 

@@ -13,42 +13,54 @@ const SIGNATURES: [&str; 4] = ["DKIM-Signature", "ARC-Message-Signature", "ARC-S
 const SEVEN_BIT: &str = "7bit";
 /// Messages within messages that are looked into.
 const DEPTH: usize = 20;
+/// Most fields of this name, and so most parts within parts: a message made of nothing else would cost time without end, and the parser's
+/// stack for messages within messages.
+const CONTENT_TYPE: &[u8] = b"content-type";
+const MOST_NESTED: usize = 1000;
+/// Most parts in all.
+const MOST_PARTS: usize = 10_000;
 
 /// The message with its 8-bit parts in quoted-printable (texts) or base64 (the rest), all else octet for octet as it was.
 ///
 /// Nothing where it cannot be done: the header of the message or of a part holds 8-bit characters, a signature would break
-/// (DKIM, ARC, `multipart/signed`), the parts cannot be told apart for certain, or what comes out does not decode to what was there.
+/// (DKIM, ARC, `multipart/signed`), the parts cannot be told apart for certain or are very many, or what comes out does not decode to what was there.
 /// What is no MIME message becomes one, with the character set UTF-8 where its octets are such, else `unknown-8bit` (RFC 1428 §3).
 pub fn seven_bit(message: &[u8]) -> Option<Vec<u8>> {
     if message.is_ascii() {
         return Some(message.to_vec());
     }
+    let named = message.windows(CONTENT_TYPE.len()).filter(|octets| octets.eq_ignore_ascii_case(CONTENT_TYPE));
+    if named.take(MOST_NESTED + 1).count() > MOST_NESTED {
+        return None;
+    }
     let parsed = MessageParser::default().parse(message)?;
-    let mut conversion = Conversion { message, edits: Vec::new(), kept: Vec::new() };
+    let mut conversion = Conversion { message, edits: Vec::new(), kept: 0, parts: 0 };
     conversion.message(&parsed, DEPTH)?;
     let converted = conversion.applied()?;
-    let decodes = || Some(contents(&MessageParser::default().parse(&converted)?, DEPTH) == contents(&parsed, DEPTH));
+    let decodes = || Some(decode_alike(&MessageParser::default().parse(&converted)?, &parsed, DEPTH));
     (converted.is_ascii() && decodes()?).then_some(converted)
 }
 
-/// What each part decodes to, part by part.
-fn contents(message: &Message<'_>, depth: usize) -> Vec<Vec<u8>> {
-    let parts = message.parts.iter().flat_map(|part| match &part.body {
-        PartType::Message(inner) if depth > 0 => contents(inner, depth - 1),
+/// Whether each part decodes to the same in both.
+fn decode_alike(one: &Message<'_>, other: &Message<'_>, depth: usize) -> bool {
+    let alike = |one: &MessagePart<'_>, other: &MessagePart<'_>| match (&one.body, &other.body) {
         // Further down nothing was changed.
-        PartType::Message(_) => Vec::new(),
-        PartType::Multipart(parts) => vec![parts.len().to_be_bytes().to_vec()],
-        _ => vec![part.contents().to_vec()],
-    });
-    parts.collect()
+        (PartType::Message(one), PartType::Message(other)) => depth == 0 || decode_alike(one, other, depth - 1),
+        (PartType::Multipart(one), PartType::Multipart(other)) => one == other,
+        (PartType::Message(_) | PartType::Multipart(_), _) | (_, PartType::Message(_) | PartType::Multipart(_)) => false,
+        _ => one.contents() == other.contents(),
+    };
+    one.parts.len() == other.parts.len() && one.parts.iter().zip(&other.parts).all(|(one, other)| alike(one, other))
 }
 
 struct Conversion<'a> {
     message: &'a [u8],
     /// What stands in place of which octets; disjoint.
     edits: Vec<(Range<usize>, Vec<u8>)>,
-    /// Parts of which nothing may change: they are 7-bit, and perhaps signed.
-    kept: Vec<Range<usize>>,
+    /// Up to here nothing may change: the parts before are 7-bit, and perhaps signed.
+    kept: usize,
+    /// Parts seen.
+    parts: usize,
 }
 
 impl Conversion<'_> {
@@ -73,7 +85,12 @@ impl Conversion<'_> {
 
     fn part(&mut self, part: &MessagePart<'_>, depth: usize) -> Option<()> {
         let whole = part.offset_header as usize..part.offset_end as usize;
-        if self.kept.iter().any(|kept| kept.contains(&whole.start)) {
+        self.parts += 1;
+        if self.parts > MOST_PARTS {
+            return None;
+        }
+        // Parts come in the order of their beginnings, each before the parts within it.
+        if whole.start < self.kept {
             return Some(());
         }
         if !self.octets(&(whole.start..part.offset_body as usize))?.is_ascii() {
@@ -84,7 +101,7 @@ impl Conversion<'_> {
         let is = |kind: &str| media.is_some_and(|(found, _)| found.eq_ignore_ascii_case(kind));
         match &part.body {
             PartType::Multipart(_) | PartType::Message(_) if is_ascii => {
-                self.kept.push(whole);
+                self.kept = whole.end;
                 Some(())
             }
             PartType::Multipart(_) if media.is_some_and(|(_, kind)| kind.eq_ignore_ascii_case("signed")) => None,
@@ -268,6 +285,21 @@ mod tests {
             "MIME-Version: 1.0\r\nContent-Type: multipart/mixed\r\n\r\n\u{e9}\r\n".into(),
         ] {
             assert_eq!(converted(message.as_bytes()), None, "{message}");
+        }
+    }
+
+    /// Neither the stack nor the time that such a message takes is without limit.
+    #[test]
+    fn parts_within_parts_without_end_are_left_alone() {
+        for levels in [1000, 20_000] {
+            let messages = "content-Type: message/rfc822\r\n\r\n".repeat(levels);
+            let multiparts: String = (0..levels)
+                .map(|level| format!("Content-Type: multipart/mixed; boundary=b{level}\r\n\r\n--b{level}\r\n"))
+                .collect();
+            let flat = format!("Content-Type: multipart/digest; boundary=b\r\n\r\n{}", "--b\r\n\r\nx\r\n".repeat(levels * 11));
+            for message in [messages, multiparts, flat] {
+                assert_eq!(converted(format!("{message}\r\n\u{e9}\r\n").as_bytes()), None);
+            }
         }
     }
 

@@ -7,9 +7,9 @@ use tokio::task::spawn_blocking;
 use crate::message::Message;
 
 /// Memory for all conversions at one time, in KiB.
-const ROOM: u32 = 64 * 1024;
-/// What a message needs of it, as a multiple of its size: itself, and what it becomes.
-const SHARE: u64 = 3;
+const ROOM: u32 = 96 * 1024;
+/// What a message needs of it, as a multiple of its size: itself, what it becomes (up to three octets for one), and what both decode to.
+const SHARE: u64 = 6;
 
 static FREE: Semaphore = Semaphore::const_new(ROOM as usize);
 
