@@ -74,6 +74,11 @@ impl FromStr for Enhanced {
     }
 }
 
+/// Delivery time expired (RFC 3463 §3.5).
+const EXPIRED: Enhanced = Enhanced::new(5, 4, 7);
+/// What stands before the words of the last attempt.
+const LAST_ATTEMPT: &str = "Delivery time expired; the last attempt: ";
+
 /// Who said it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -109,9 +114,26 @@ impl Status {
     /// and a code that is no final reply (1yz, 3yz, above 599) becomes 451: unclear is temporary, never permanent.
     pub fn new(code: u16, enhanced: Enhanced, by: By, text: impl Into<String>, at: Timestamp) -> Self {
         let code = if matches!(code / 100, 2 | 4 | 5) { code } else { 451 };
-        let text: String = text.into();
-        let text = text.replace(|c: char| c.is_control(), " ").trim().to_owned();
+        let mut text: String = text.into();
+        let clean = text.bytes().all(|octet| matches!(octet, b' '..=b'~')) && !text.starts_with(' ') && !text.ends_with(' ');
+        if !clean {
+            text = text.replace(|c: char| c.is_control(), " ").trim().to_owned();
+        }
         Status { code, enhanced: Enhanced { class: (code / 100) as u8, ..enhanced }, by, text, at }
+    }
+
+    /// 5.4.7 for mail whose time is up, with the words of the last attempt, in the name of who said those.
+    pub fn expired(last: Option<&Status>, at: Timestamp) -> Self {
+        let (by, text) = match last {
+            Some(last) => (last.by.clone(), format!("{LAST_ATTEMPT}{last}")),
+            None => (By::Local, "Delivery time expired".to_owned()),
+        };
+        Status::new(554, EXPIRED, by, text, at)
+    }
+
+    /// What [`Status::expired`] has of the last attempt: `451 4.7.1 Greylisted`.
+    pub fn last_attempt(&self) -> Option<&str> {
+        if self.enhanced == EXPIRED { self.text.strip_prefix(LAST_ATTEMPT) } else { None }
     }
 
     /// The first digit of the code.
@@ -145,6 +167,18 @@ impl fmt::Display for Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_expired_message_keeps_the_last_words() {
+        let by = By::Remote("mx1.example.net [192.0.2.1]".into());
+        let last = Status::new(451, Enhanced::new(4, 7, 1), by.clone(), "Greylisted", Timestamp(5));
+        let status = Status::expired(Some(&last), Timestamp(9));
+        assert_eq!(status.to_string(), "554 5.4.7 Delivery time expired; the last attempt: 451 4.7.1 Greylisted");
+        assert_eq!(status.last_attempt(), Some("451 4.7.1 Greylisted"));
+        assert_eq!((status.by, status.at), (by, Timestamp(9)));
+        let untried = Status::expired(None, Timestamp(9));
+        assert!(untried.is_permanent() && untried.last_attempt().is_none() && last.last_attempt().is_none());
+    }
 
     #[test]
     fn enhanced_codes() {

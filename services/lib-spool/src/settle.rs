@@ -163,7 +163,7 @@ impl Settling<'_> {
         let given_up: Vec<(usize, Status)> = (recipients.pending().into_iter())
             .map(|index| {
                 let last = recipients.last(index).map(|last| &last.status);
-                (index, if ordered { returned(self.now) } else { expired(last, self.now) })
+                (index, if ordered { returned(self.now) } else { Status::expired(last, self.now) })
             })
             .collect();
         let failed = |(index, status): &(usize, Status)| (*index, Outcome { what: What::Failed, status: status.clone() });
@@ -184,35 +184,6 @@ impl Settling<'_> {
     }
 }
 
-/// 5.4.7 with the words of the last attempt, in the name of who said them.
-fn expired(last: Option<&Status>, now: Timestamp) -> Status {
-    let code = Enhanced::new(5, 4, 7);
-    match last {
-        Some(last) => {
-            let text = format!("Delivery time expired; the last attempt: {} {} {}", last.code, last.enhanced, last.text);
-            Status::new(554, code, last.by.clone(), text, now)
-        }
-        None => Status::local(554, code, "Delivery time expired", now),
-    }
-}
-
 fn returned(now: Timestamp) -> Status {
     Status::local(554, Enhanced::new(5, 0, 0), "Returned by an administrator of this server", now)
-}
-
-#[cfg(test)]
-mod tests {
-    use lib_mail::By;
-
-    use super::*;
-
-    #[test]
-    fn an_expired_message_keeps_the_last_words() {
-        let by = By::Remote("mx1.example.net [192.0.2.1]".into());
-        let last = Status::new(451, Enhanced::new(4, 7, 1), by.clone(), "Greylisted", Timestamp(5));
-        let status = expired(Some(&last), Timestamp(9));
-        assert_eq!(status.to_string(), "554 5.4.7 Delivery time expired; the last attempt: 451 4.7.1 Greylisted");
-        assert_eq!((status.by, status.at), (by, Timestamp(9)));
-        assert!(expired(None, Timestamp(9)).is_permanent() && returned(Timestamp(9)).is_permanent());
-    }
 }

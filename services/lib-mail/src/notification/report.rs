@@ -46,7 +46,11 @@ fn one(out: &mut Fields, told: &Notification<'_>, recipient: &Recipient, status:
         out.field("Remote-MTA", &format!("dns; {}", name.split(' ').next().unwrap_or_default()));
     }
     if matches!(told.kind, NotificationKind::Failed | NotificationKind::Delayed) || matches!(status.by, By::Remote(_)) {
-        out.field("Diagnostic-Code", &format!("smtp; {status}"));
+        let said = match (&status.by, status.last_attempt()) {
+            (By::Remote(_), Some(last)) => last.to_owned(),
+            _ => status.to_string(),
+        };
+        out.field("Diagnostic-Code", &format!("smtp; {said}"));
     }
     out.field("Last-Attempt-Date", &status.at.rfc5322(told.zone));
     if told.kind == NotificationKind::Delayed {

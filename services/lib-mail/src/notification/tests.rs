@@ -136,12 +136,15 @@ fn a_failure_says_what_happened_who_said_it_and_what_to_do() {
 #[test]
 fn mail_whose_time_is_up_is_not_said_to_have_found_no_server() {
     let mut case = Case::new();
-    let last = "Delivery time expired; the last attempt: 450 4.2.0 busy";
-    case.recipients[0].1 = Status { enhanced: Enhanced::new(5, 4, 7), ..remote(554, last) };
+    let last = remote(450, "busy");
+    case.recipients[0].1 = Status::expired(Some(&last), AT);
     let [words, report, _] = check(&case.message(), case.sender);
     let words = text(&words);
     assert!(words.contains("until its time was up") && !words.contains("could not be reached"), "{words}");
-    assert!(text(&report).contains("Status: 5.4.7"));
+    assert!(words.contains("At the last attempt the server mx1.example.kr [192.0.2.9] said: 450 "), "{words}");
+    assert!(!words.contains("said: 554"), "the 554 is this server's own: {words}");
+    let report = text(&report);
+    assert!(report.contains("Status: 5.4.7") && report.contains("Diagnostic-Code: smtp; 450 "), "{report}");
 }
 
 #[test]

@@ -58,9 +58,10 @@ fn opening(told: &Notification<'_>) -> Vec<String> {
 }
 
 fn said(status: &Status) -> String {
-    match &status.by {
-        By::Remote(host) => format!("The server {host} said: {status}"),
-        By::Local => format!("{status}"),
+    match (&status.by, status.last_attempt()) {
+        (By::Remote(host), Some(last)) => format!("At the last attempt the server {host} said: {last}"),
+        (By::Remote(host), None) => format!("The server {host} said: {status}"),
+        (By::Local, _) => format!("{status}"),
     }
 }
 
