@@ -305,6 +305,12 @@ fn a_block_list_is_explained_and_each_wish_is_kept() {
         let shown = node.cli(command).unwrap().text;
         assert!(shown.contains("a block list names this server: Spamhaus"), "{command:?}: {shown}");
     }
+    for command in [&["mailq", "--json"][..], &["queue", "show", &id, "--json"]] {
+        let shown: serde_json::Value = serde_json::from_str(&node.cli(command).unwrap().text).unwrap();
+        let recipients = shown["recipients"].as_array().unwrap();
+        let names: Vec<_> = recipients.iter().filter_map(|recipient| recipient["block_list"]["name"].as_str()).collect();
+        assert_eq!(names, ["Spamhaus"], "{command:?}: {shown}");
+    }
 }
 
 /// R3.4: a sender with an address that message libraries refuse still gets its bounce; a null sender gets none.

@@ -131,10 +131,14 @@ impl Waiting<'_> {
         }
     }
 
+    /// Whether it was refused since a block list names this server (R2.5).
+    pub(crate) fn block_list(&self) -> Option<BlockList<'_>> {
+        lib_mail::block_list(&self.listing.recipients.last(self.index)?.status)
+    }
+
     /// ` (a block list names this server: Spamhaus)`, or nothing.
-    pub(crate) fn block_list(&self) -> String {
-        let last = self.listing.recipients.last(self.index);
-        match last.and_then(|outcome| lib_mail::block_list(&outcome.status)) {
+    pub(crate) fn block_list_hint(&self) -> String {
+        match self.block_list() {
             Some(BlockList { name: Some(name), .. }) => format!(" (a block list names this server: {name})"),
             Some(_) => " (a block list names this server)".to_owned(),
             None => String::new(),

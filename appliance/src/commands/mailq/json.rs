@@ -28,15 +28,11 @@ fn message(look: &Look<'_>, first: &Listing, listings: &[Listing]) -> Value {
         let (queue, held, due) = (listing.queue.to_string(), listing.place == Place::Held, listing.due.0);
         let in_work = look.in_work.has(listing);
         waiting(listing).map(move |waiting| {
-            let why = waiting.why();
             let mut recipient = json!({
-                "address": waiting.name(), "why": why, "attempts": waiting.attempts(), "queue": queue, "held": held,
+                "address": waiting.name(), "why": waiting.why(), "attempts": waiting.attempts(), "queue": queue, "held": held,
                 "in_work": in_work, "next_attempt_ms": due,
             });
-            let address = waiting.address().filter(|_| !why.is_empty());
-            if let Some(meant) = address.as_ref().and_then(|address| look.meant.domain(address)) {
-                recipient["did_they_mean"] = json!(meant);
-            }
+            look.meant.tell(&waiting, &mut recipient);
             recipient
         })
     });

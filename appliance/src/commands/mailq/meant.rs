@@ -1,15 +1,25 @@
 //! Whether a recipient's domain looks mistyped.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
 use lib_mail::{Address, meant_domain};
 use lib_policy::{LocalDomains, RelayDomains};
 use lib_settings::Settings;
+use serde_json::{Value, json};
 
+use crate::commands::select::Waiting;
 use crate::layout::Layout;
 
 /// Knows our own domains; the well-known ones are known to `lib-mail`.
 pub(crate) struct Meant {
     ours: Vec<String>,
+    /// Most of a long queue waits for a few domains: what was said of one of them before.
+    said: Mutex<HashMap<String, Option<String>>>,
 }
+
+/// Domains that are remembered.
+const REMEMBERED: usize = 1000;
 
 impl Meant {
     /// With the domains of the settings and the map files. A file with a bad line counts as empty: `check` complains of it.
@@ -20,7 +30,7 @@ impl Meant {
         let relay = RelayDomains::parse(&read(&domains.relay_file)).unwrap_or_default().with(&domains.relay);
         let mut ours: Vec<String> = local.iter().chain(relay.iter()).map(str::to_owned).collect();
         ours.push(settings.default_domain().key());
-        Meant { ours }
+        Meant { ours, said: Mutex::default() }
     }
 
     /// ` (did they mean kebi.com?)`, or nothing.
@@ -29,8 +39,30 @@ impl Meant {
         meant.map(|domain| format!(" (did they mean {domain}?)")).unwrap_or_default()
     }
 
+    /// Adds to a recipient in JSON what a person should know about why it waits: `did_they_mean`, `block_list`.
+    pub(crate) fn tell(&self, waiting: &Waiting<'_>, recipient: &mut Value) {
+        if waiting.why().is_empty() {
+            return;
+        }
+        if let Some(meant) = waiting.address().as_ref().and_then(|address| self.domain(address)) {
+            recipient["did_they_mean"] = json!(meant);
+        }
+        if let Some(list) = waiting.block_list() {
+            recipient["block_list"] = json!({ "name": list.name, "url": list.url });
+        }
+    }
+
     /// The domain that was probably meant.
-    pub(crate) fn domain(&self, address: &Address) -> Option<&str> {
-        meant_domain(&address.domain(), self.ours.iter().map(String::as_str))
+    fn domain(&self, address: &Address) -> Option<String> {
+        let domain = address.domain();
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(meant) = said.get(domain.as_str()) {
+            return meant.clone();
+        }
+        let meant = meant_domain(&domain, self.ours.iter().map(String::as_str)).map(str::to_owned);
+        if said.len() < REMEMBERED {
+            said.insert(domain.as_str().to_owned(), meant.clone());
+        }
+        meant
     }
 }

@@ -117,7 +117,7 @@ impl Page<'_> {
         let waiting: Vec<Waiting<'_>> = waiting(listing).collect();
         for index in 0..recipients.len() {
             let hint = waiting.iter().find(|one| one.index == index && !one.why().is_empty());
-            let hint = hint.map(|one| self.meant.hint(one.address().as_ref()) + &one.block_list()).unwrap_or_default();
+            let hint = hint.map(|one| self.meant.hint(one.address().as_ref()) + &one.block_list_hint()).unwrap_or_default();
             let member = recipients
                 .member(index)
                 .map(|member| format!(", for <{}>", plain(&name(listing, member.of))))
@@ -155,16 +155,21 @@ impl Page<'_> {
         }
         let Some(listing) = file.listing() else { return value };
         let recipients = &listing.recipients;
+        let left: Vec<Waiting<'_>> = waiting(listing).collect();
         let of = |index: usize| {
             let lines = recipients.lines().iter().filter(|line| line.recipients.binary_search(&index).is_ok());
             let history = lines.map(|line| json!({ "what": word(&line.outcome.what), "status": line.outcome.status }));
-            json!({
+            let mut recipient = json!({
                 "address": name(listing, index),
                 "of": recipients.member(index).map(|member| name(listing, member.of)),
                 "fate": fate(recipients.fate(index), recipients.last(index)),
                 "attempts": recipients.deferrals(index),
                 "history": history.collect::<Vec<_>>(),
-            })
+            });
+            if let Some(waiting) = left.iter().find(|one| one.index == index) {
+                self.meant.tell(waiting, &mut recipient);
+            }
+            recipient
         };
         value["size"] = json!(listing.message_len);
         value["next_attempt_ms"] = json!(listing.due.0);
