@@ -24,6 +24,10 @@ fn is_closed(error: &anyhow::Error) -> bool {
 
 /// A text of a stranger's without control characters and without those that turn the direction of writing.
 pub(crate) fn plain(text: &str) -> Cow<'_, str> {
+    // Most of what a queue holds.
+    if text.bytes().all(|octet| matches!(octet, b' '..=b'~')) {
+        return Cow::Borrowed(text);
+    }
     let bad = |c: char| {
         c.is_control() && c != '\t' || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use lib_mail::Timestamp;
 use rustix::fs::{
@@ -28,6 +29,10 @@ pub(crate) struct RealDir(Arc<OwnedFd>);
 
 #[derive(Debug)]
 pub(crate) struct RealFile(OwnedFd);
+
+/// Whether files are opened without their time of access (O_NOATIME), which costs a write of the inode each. Only a file's owner may: the first
+/// file of another user ends it for this process.
+static UNMARKED: AtomicBool = AtomicBool::new(true);
 
 fn kind(file: FileType) -> Kind {
     match file {
@@ -73,6 +78,12 @@ impl RealDir {
         };
         // NONBLOCK: a pipe that someone put there must not hold us; it means nothing for regular files.
         let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        if UNMARKED.load(Ordering::Relaxed) {
+            match rustix::fs::openat(&*self.0, name, flags | OFlags::NOATIME, Mode::empty()) {
+                Err(Errno::PERM) => UNMARKED.store(false, Ordering::Relaxed),
+                opened => return Ok(RealFile(opened?)),
+            }
+        }
         Ok(RealFile(rustix::fs::openat(&*self.0, name, flags, Mode::empty())?))
     }
 

@@ -10,6 +10,10 @@ use crate::commands::abreast::abreast;
 use crate::commands::select::{Group, Waiting, waiting};
 use crate::commands::text::plain;
 
+/// What stands before a reason, and before a recipient.
+const REASON: &str = "                 ";
+const RECIPIENT: &str = "                                               ";
+
 /// Prints request by request; only ids are kept.
 pub(super) fn write(out: &mut dyn Write, look: &Look<'_>, groups: Vec<Group>) -> io::Result<()> {
     let all: usize = groups.iter().map(|group| group.ids.len()).sum();
@@ -64,7 +68,7 @@ fn request(out: &mut dyn Write, look: &Look<'_>, listing: &Listing) -> io::Resul
     let time = envelope.arrived.mailq(&look.zone);
     writeln!(out, "{id}{mark}{:>8} {time:<16} <{}>", listing.message_len, plain(sender))?;
     if listing.place == Place::Held {
-        writeln!(out, "{:17}(held; let it go with: bongsu queue release {id})", "")?;
+        writeln!(out, "{REASON}(held; let it go with: bongsu queue release {id})")?;
     }
     let waiting: Vec<Waiting<'_>> = waiting(listing).collect();
     let attempts = waiting.iter().map(Waiting::attempts).max().unwrap_or(0);
@@ -77,17 +81,17 @@ fn request(out: &mut dyn Write, look: &Look<'_>, listing: &Listing) -> io::Resul
         };
         let next =
             if listing.due <= look.now { "due now".to_owned() } else { format!("next {}", listing.due.mailq(&look.zone)) };
-        writeln!(out, "{:17}({tried}, {next})", "")?;
+        writeln!(out, "{REASON}({tried}, {next})")?;
     }
     let mut said = String::new();
     for waiting in waiting {
         let why = waiting.why();
         if why != said && !why.is_empty() {
-            writeln!(out, "{:17}({}){}", "", plain(&why), waiting.block_list())?;
+            writeln!(out, "{REASON}({}){}", plain(&why), waiting.block_list_hint())?;
         }
         let hint = if why.is_empty() { String::new() } else { look.meant.hint(waiting.address().as_ref()) };
         said = why;
-        writeln!(out, "{:47}<{}>{hint}", "", plain(&waiting.name()))?;
+        writeln!(out, "{RECIPIENT}<{}>{hint}", plain(&waiting.name()))?;
     }
     Ok(())
 }
