@@ -40,6 +40,7 @@ pub(crate) struct Shared {
     pub(crate) suspects: Mutex<HashMap<Spot, (u64, Duration)>>,
     /// By queue: every message that was there when this process first claimed one came in at this moment or before.
     horizon: [OnceLock<Timestamp>; 2],
+    looking: Mutex<()>,
     /// Messages that a claim of this process let go without a record; `None` where they became too many to know each.
     unrecorded: Mutex<Option<HashSet<(Queue, QueueId)>>>,
     /// What a reload may change.
@@ -90,6 +91,7 @@ impl Shared {
             serial: AtomicU32::new(u32::from_le_bytes(random_bytes())),
             suspects: Mutex::default(),
             horizon: Default::default(),
+            looking: Mutex::default(),
             unrecorded: Mutex::new(Some(HashSet::new())),
             room: Mutex::default(),
         })
@@ -106,6 +108,11 @@ impl Shared {
         if self.horizon[queue as usize].get().is_some() {
             return Ok(());
         }
+        // The first claims come many at one time; one of them looks.
+        let _looking = locked(&self.looking);
+        if self.horizon[queue as usize].get().is_some() {
+            return Ok(());
+        }
         let mut latest = self.options.clock.now();
         for place in [Place::Queued, Place::Held] {
             for shard in QueueId::shards() {
@@ -113,7 +120,6 @@ impl Shared {
                 latest = ids.iter().map(QueueId::arrived).fold(latest, Timestamp::max);
             }
         }
-        // Where two threads come here at once, either result is right.
         let _ = self.horizon[queue as usize].set(latest);
         Ok(())
     }

@@ -11,7 +11,7 @@ use lib_spool::{Claim, Ended, Error, Outcome, Queue, Settled, Settling, What};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::{JoinSet, spawn_blocking};
 
-use crate::destinations::{Ticket, Went};
+use crate::destinations::{Room, Ticket, Went};
 use crate::dial::Manner;
 use crate::hop::{Group, NextHop, Servers, groups};
 use crate::message::Message;
@@ -25,6 +25,9 @@ use crate::walk::{Fate, all, walk};
 const DESTINATIONS_AT_ONCE: usize = 8;
 /// How long a message with several destinations waits for a place at one: it keeps its claim meanwhile.
 const CROWD_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a message is left alone for which its destination has no room, however well it takes mail.
+const LATER: Duration = Duration::from_secs(60);
 
 /// How a message fares for the scheduler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,32 +64,38 @@ async fn run(shared: &Arc<Shared>, terms: &Arc<Terms>, id: QueueId) -> Result<Ne
         let (shared, terms) = (shared.clone(), terms.clone());
         move || open(&shared, &terms, id)
     });
-    let Some(opened) = opened.await? else { return Ok(Next::Gone) };
-    let Opened { claim, message, previous } = opened;
-    let Some(message) = message else { return settle(shared, terms, claim, Vec::new(), previous).await };
-    let message = Arc::new(message);
-    let pending = claim.pending();
-    // The permits end with this function: by then what they stand for is recorded.
-    let (last, _unrecorded) = if message.found.hops > terms.hop_limit {
-        let fates = all(&pending, &too_many_hops(message.found.hops, shared.clock.now()));
-        tell_events(shared, &message, &fates);
-        (fates, Vec::new())
-    } else {
-        let groups = groups(&message.envelope.recipients, &pending, terms);
-        match only(groups) {
-            Ok((hop, indexes)) => match deliver_to_one(shared, terms, &message, &hop, indexes).await {
-                Some(settled) => settled,
-                None => {
-                    // Whoever has the id must find the message free.
-                    drop((message, claim));
-                    shared.destinations.park(&hop.key(), terms.bounds(&hop), id);
-                    return Ok(Next::Parked);
-                }
-            },
-            Err(groups) => deliver_all(shared, terms, &claim, &message, groups).await,
-        }
+    let Claimed { claim, previous, work } = match opened.await? {
+        Opened::Left(next) => return Ok(next),
+        Opened::Claimed(claimed) => *claimed,
     };
-    drop(message);
+    // The permits end with this function: by then what they stand for is recorded.
+    let (last, _unrecorded) = match work {
+        Work::None => (Vec::new(), Vec::new()),
+        Work::PutOff(hop, indexes) => {
+            let fates = all(&indexes, &crowded(&hop.key(), shared.clock.now()));
+            tell_peer(shared, &hop, &fates);
+            tell_events(shared, id, &About::of(&claim), &fates);
+            (fates, Vec::new())
+        }
+        Work::Returned(fates) => {
+            tell_events(shared, id, &About::of(&claim), &fates);
+            (fates, Vec::new())
+        }
+        Work::One(message, (hop, indexes), ticket) => {
+            let (key, bounds) = (hop.key(), terms.bounds(&hop));
+            let (fates, permit) = deliver(shared.clone(), terms.clone(), message.clone(), hop, indexes, ticket, None).await;
+            // A server that took mail a moment ago and now says 421 has enough of us: its mail waits for a place, not for an interval.
+            if how_it_went(&fates) == Went::Busy && shared.destinations.can_park_busy(&key, id) {
+                // Whoever has the id must find the message free.
+                drop((message, claim));
+                shared.destinations.park(&key, bounds, id);
+                return Ok(Next::Parked);
+            }
+            tell_events(shared, id, &About::of(&claim), &fates);
+            (fates, permit.into_iter().collect())
+        }
+        Work::Many(message, groups) => deliver_all(shared, terms, &claim, &message, groups).await,
+    };
     settle(shared, terms, claim, last, previous).await
 }
 
@@ -103,6 +112,7 @@ async fn deliver_all(
     let mut waiting = groups.into_iter();
     let mut running = JoinSet::new();
     let (mut last, mut unrecorded) = (Vec::new(), Vec::new());
+    let (id, about) = (message.id, About::of(claim));
     loop {
         while running.len() < DESTINATIONS_AT_ONCE
             && let Some((hop, indexes)) = waiting.next()
@@ -113,7 +123,7 @@ async fn deliver_all(
         let Some(ended) = running.join_next().await else { break };
         let (fates, permit) = ended.unwrap_or_default();
         unrecorded.extend(permit);
-        tell_events(shared, message, &fates);
+        tell_events(shared, id, &about, &fates);
         for fate in &fates {
             unanswered.remove(&fate.index);
         }
@@ -137,35 +147,86 @@ async fn deliver_all(
     // Whoever got no answer by a fault of ours waits as after any failed attempt.
     let unanswered: Vec<usize> = unanswered.into_iter().collect();
     let broken = all(&unanswered, &broken_off(shared.clock.now()));
-    tell_events(shared, message, &broken);
+    tell_events(shared, id, &about, &broken);
     last.extend(broken);
     (last, unrecorded)
 }
 
-/// A claimed message, read once.
-struct Opened {
-    claim: Arc<Claim>,
-    /// `None` where nothing is to be sent: only a sender is to be told, or a person wants the message returned.
-    message: Option<Message>,
-    /// When the attempt before this one ended.
-    previous: Option<Timestamp>,
+/// How a message stands once it was looked at.
+enum Opened {
+    /// There is nothing to do now.
+    Left(Next),
+    Claimed(Box<Claimed>),
 }
 
-fn open(shared: &Shared, terms: &Terms, id: QueueId) -> Result<Option<Opened>, Error> {
-    let Some(claim) = shared.spool.claim(Queue::Relay, &id)? else { return Ok(None) };
+/// A claimed message, read once.
+struct Claimed {
+    claim: Arc<Claim>,
+    /// When the attempt before this one ended.
+    previous: Option<Timestamp>,
+    work: Work,
+}
+
+/// What is to be done with a message.
+enum Work {
+    /// Nothing is to be sent: only a sender is to be told, or a person wants the message returned.
+    None,
+    /// Too much waits for its destination.
+    PutOff(NextHop, Vec<usize>),
+    /// Its fate is known without a try.
+    Returned(Vec<Fate>),
+    /// It goes to one destination, where it may wait.
+    One(Arc<Message>, Group, Ticket),
+    Many(Arc<Message>, Vec<Group>),
+}
+
+/// Claims a message, and reads it where it can go on: of very many that wait for one destination each is claimed to learn that, so that must cost
+/// little. Blocks.
+fn open(shared: &Shared, terms: &Terms, id: QueueId) -> Result<Opened, Error> {
+    let Some(claim) = shared.spool.claim(Queue::Relay, &id)? else { return Ok(Opened::Left(Next::Gone)) };
     let previous = claim.recipients().last_at();
     let returned = claim.bounce_wanted()?;
     if !returned {
         reroute(shared, terms, &claim)?;
     }
-    let claim = Arc::new(claim);
-    let message = if returned || claim.pending().is_empty() {
-        None
-    } else {
-        let read = Message::read(&claim, &terms.hostname.key(), &terms.zone);
-        Some(read.map_err(|source| Error::Disk { doing: "read a message", source })?)
+    let pending = claim.pending();
+    let claimed = |claim: Arc<Claim>, work| Ok(Opened::Claimed(Box::new(Claimed { claim, previous, work })));
+    if returned || pending.is_empty() {
+        return claimed(Arc::new(claim), Work::None);
+    }
+    let group = only(groups(&claim.envelope().recipients, &pending, terms));
+    let ticket = match &group {
+        Err(_) => None,
+        Ok((hop, indexes)) => {
+            let (key, bounds) = (hop.key(), terms.bounds(hop));
+            match shared.destinations.admit(&key, bounds, id) {
+                Some(ticket) => Some(ticket),
+                None => match shared.destinations.room(&key, id) {
+                    Room::Parked => {
+                        // Whoever has the id must find the message free.
+                        drop(claim);
+                        shared.destinations.park(&key, bounds, id);
+                        return Ok(Opened::Left(Next::Parked));
+                    }
+                    Room::Later => return Ok(Opened::Left(next(claim.defer(shared.clock.now().plus(LATER))?, shared))),
+                    Room::PutOff => return claimed(Arc::new(claim), Work::PutOff(hop.clone(), indexes.clone())),
+                },
+            }
+        }
     };
-    Ok(Some(Opened { claim, message, previous }))
+    let claim = Arc::new(claim);
+    let read = Message::read(&claim, &terms.hostname.key(), &terms.zone);
+    let message = Arc::new(read.map_err(|source| Error::Disk { doing: "read a message", source })?);
+    let work = if message.found.hops > terms.hop_limit {
+        Work::Returned(all(&pending, &too_many_hops(message.found.hops, shared.clock.now())))
+    } else {
+        match (group, ticket) {
+            (Ok(group), Some(ticket)) => Work::One(message, group, ticket),
+            (Ok(group), None) => Work::Many(message, vec![group]),
+            (Err(groups), _) => Work::Many(message, groups),
+        }
+    };
+    claimed(claim, work)
 }
 
 /// The one destination of a message that has no other.
@@ -177,38 +238,6 @@ fn only(mut groups: Vec<Group>) -> Result<Group, Vec<Group>> {
             Err(groups)
         }
     }
-}
-
-/// What became of recipients, and the permit to be kept until it is recorded.
-type Settlement = (Vec<Fate>, Vec<OwnedSemaphorePermit>);
-
-/// Serves the one destination of a message; `None` where the message is to wait there without its claim.
-async fn deliver_to_one(
-    shared: &Arc<Shared>,
-    terms: &Arc<Terms>,
-    message: &Arc<Message>,
-    hop: &NextHop,
-    indexes: Vec<usize>,
-) -> Option<Settlement> {
-    let (key, bounds, all) = (hop.key(), terms.bounds(hop), &shared.destinations);
-    let (fates, permit) = match all.admit(&key, bounds, message.id) {
-        Some(ticket) => {
-            let settled = deliver(shared.clone(), terms.clone(), message.clone(), hop.clone(), indexes, ticket, None).await;
-            // A server that took mail a moment ago and now says 421 has enough of us: its mail waits for a place, not for an interval.
-            if how_it_went(&settled.0) == Went::Busy && all.can_park_busy(&key, message.id) {
-                return None;
-            }
-            settled
-        }
-        None if all.can_park(&key, message.id) => return None,
-        None => {
-            let fates = self::all(&indexes, &crowded(&key, shared.clock.now()));
-            tell_peer(shared, hop, &fates);
-            (fates, None)
-        }
-    };
-    tell_events(shared, message, &fates);
-    Some((fates, permit.into_iter().collect()))
 }
 
 /// Sends to the recipients of one destination; each gets a fate. With them comes a permit to be kept until they are recorded: the
@@ -329,18 +358,23 @@ async fn settle(
     previous: Option<Timestamp>,
 ) -> Result<Next, Error> {
     let id = claim.id();
-    let about = About { arrived: claim.envelope().arrived, size: claim.message_len(), to: addresses(&claim) };
+    let about = About::of(&claim);
     let settled = blocking({
         let (shared, terms) = (shared.clone(), terms.clone());
         move || conclude(&shared, &terms, claim, &last, previous)
     });
     let settled = settled.await?;
     tell_settled(shared, id, &about, &settled);
-    Ok(match settled.ended {
+    Ok(next(settled.ended, shared))
+}
+
+/// How a message fares whose claim has ended so.
+fn next(ended: Ended, shared: &Shared) -> Next {
+    match ended {
         Ended::Deferred(due) => Next::Due(due),
         Ended::Due => Next::Due(shared.clock.now()),
         Ended::Held | Ended::Deleted | Ended::Finished => Next::Gone,
-    })
+    }
 }
 
 fn conclude(
@@ -377,15 +411,16 @@ struct About {
     to: Vec<String>,
 }
 
-fn addresses(claim: &Claim) -> Vec<String> {
-    claim.envelope().recipients.iter().map(|recipient| recipient.address.to_string()).collect()
+impl About {
+    fn of(claim: &Claim) -> About {
+        let to = claim.envelope().recipients.iter().map(|recipient| recipient.address.to_string()).collect();
+        About { arrived: claim.envelope().arrived, size: claim.message_len(), to }
+    }
 }
 
-fn tell_events(shared: &Shared, message: &Message, fates: &[Fate]) {
-    let to: Vec<String> = message.envelope.recipients.iter().map(|recipient| recipient.address.to_string()).collect();
-    let about = About { arrived: message.envelope.arrived, size: message.message_len, to };
+fn tell_events(shared: &Shared, id: QueueId, about: &About, fates: &[Fate]) {
     for fate in fates {
-        tell_attempt(shared, message.id, &about, fate.index, &fate.status);
+        tell_attempt(shared, id, about, fate.index, &fate.status);
     }
 }
 

@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep_until, timeout};
 
 pub(crate) use destination::{Bounds, Went};
+pub(crate) use table::Room;
 use table::{Going, Table};
 
 /// A visit that lasts longer gives its place to another.
@@ -101,12 +102,12 @@ impl Destinations {
         Ticket { all: self.clone(), key: key.to_owned(), used: false }
     }
 
-    /// Whether the message may be parked there; else it is put off.
-    pub(crate) fn can_park(&self, key: &str, id: QueueId) -> bool {
-        self.lock().table.can_park(key, id, Instant::now())
+    /// Where a message stays that was not admitted.
+    pub(crate) fn room(&self, key: &str, id: QueueId) -> Room {
+        self.lock().table.room(key, id, Instant::now())
     }
 
-    /// The same for one that a server was too busy for.
+    /// Whether one that a server was too busy for may be parked.
     pub(crate) fn can_park_busy(&self, key: &str, id: QueueId) -> bool {
         self.lock().table.can_park_busy(key, id, Instant::now())
     }

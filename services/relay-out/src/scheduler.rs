@@ -22,16 +22,20 @@ use crate::terms::Terms;
 const RESCAN: Duration = Duration::from_secs(30);
 /// The shortest, so that a clock that runs fast, or a queue with something due each moment, costs little.
 const BREATH: Duration = Duration::from_millis(200);
-/// A scan may cost one part in so many of one core.
+/// A scan may cost one part in so many of one core;
 const SCAN_SHARE: u32 = 100;
+/// one that has more to find, or is asked for, in so many.
+const SOON_SHARE: u32 = 10;
 /// Messages in work for each connection that is allowed: those whose destination has no room wait without a connection.
 const MESSAGES_PER_CONNECTION: usize = 4;
-/// Ids that wait in memory; the rest stays on disk until the next scan.
+/// Ids that wait in memory, but where a person wants all tried; the rest stays on disk until the next scan.
 const MOST_WAITING: usize = 20_000;
 /// Datagrams taken at one time.
 const WAKES: usize = 256;
 /// How long a message is left alone after trouble with it.
 const REST: Duration = Duration::from_secs(30);
+/// How often those are looked for that wait for their destination for long.
+const PUT_OFF: Duration = Duration::from_secs(10);
 /// How often crashed writers' leftovers are looked for.
 const SWEEP: Duration = Duration::from_secs(300);
 /// How long attempts may go on after the order to drain; the supervisor kills later.
@@ -69,6 +73,8 @@ struct Scanned {
     count: usize,
     /// There was more than fits.
     cut: bool,
+    /// It is not for what is due: what it does not bring now would not come by itself.
+    wished: bool,
     cost: Duration,
 }
 
@@ -84,7 +90,10 @@ pub(crate) struct Scheduler {
     wishes: VecDeque<Wish>,
     scan: Option<JoinHandle<Scanned>>,
     next_scan: Instant,
+    /// No scan begins before: the last one cost so much.
+    no_scan_before: Instant,
     swept: Instant,
+    put_off: Instant,
     count: usize,
     resumed: Resumed,
     /// Without permits; closed at the order to drain.
@@ -104,7 +113,9 @@ impl Scheduler {
             wishes: VecDeque::new(),
             scan: None,
             next_scan: Instant::now(),
+            no_scan_before: Instant::now(),
             swept: Instant::now(),
+            put_off: Instant::now(),
             count: 0,
             resumed,
             draining: Arc::new(Semaphore::new(0)),
@@ -177,13 +188,15 @@ impl Scheduler {
             None => return,
         };
         let (shared, now) = (self.shared.clone(), self.shared.clock.now());
+        // So many that some are new, however many of them are known.
+        let room = MOST_WAITING + self.known.len();
         self.scan = Some(spawn_blocking(move || {
             let begun = Instant::now();
-            let mut found = look(&shared, &wish, now).unwrap_or_else(|error| {
+            let mut found = look(&shared, &wish, now, room).unwrap_or_else(|error| {
                 shared.warn(None, "spool", format!("cannot look through the queue: {error}"));
                 Scanned::default()
             });
-            found.cost = begun.elapsed();
+            (found.cost, found.wished) = (begun.elapsed(), wish != Wish::Due);
             found
         }));
     }
@@ -217,21 +230,21 @@ impl Scheduler {
     }
 
     fn scan_by(&mut self, moment: Instant) {
-        self.next_scan = self.next_scan.min(moment);
+        self.next_scan = self.next_scan.min(moment.max(self.no_scan_before));
     }
 
     fn scanned(&mut self, found: Scanned) {
         self.scan = None;
         self.count = found.count;
-        let pause = (found.cost * SCAN_SHARE).max(BREATH);
+        self.no_scan_before = Instant::now() + (found.cost * SOON_SHARE).max(BREATH);
         let until_next = found.next.map_or(RESCAN, |next| self.shared.clock.real_until(next)).min(RESCAN);
-        let until_next = if found.cut { BREATH } else { until_next };
-        self.next_scan = Instant::now() + until_next.max(pause);
+        let at_rest = Instant::now() + until_next.max(found.cost * SCAN_SHARE).max(BREATH);
+        self.next_scan = if found.cut { self.no_scan_before } else { at_rest };
         if lib_host::is_mutant("no-retry") {
             return;
         }
         for id in found.ids {
-            if self.waiting.len() < MOST_WAITING && self.known.insert(id) {
+            if (found.wished || self.waiting.len() < MOST_WAITING) && self.known.insert(id) {
                 self.waiting.push_back(id);
             }
         }
@@ -255,7 +268,10 @@ impl Scheduler {
 
     fn tick(&mut self) {
         self.part_with(false);
-        self.shared.destinations.put_off();
+        if self.put_off.elapsed() >= PUT_OFF {
+            self.put_off = Instant::now();
+            self.shared.destinations.put_off();
+        }
         if self.swept.elapsed() >= SWEEP {
             self.swept = Instant::now();
             let shared = self.shared.clone();
@@ -308,11 +324,11 @@ async fn finished(scan: &mut Option<JoinHandle<Scanned>>) -> Scanned {
     }
 }
 
-fn look(shared: &Shared, wish: &Wish, now: Timestamp) -> Result<Scanned, Error> {
+fn look(shared: &Shared, wish: &Wish, now: Timestamp, room: usize) -> Result<Scanned, Error> {
     let spool = &shared.spool;
     match wish {
-        Wish::Due => return due(spool, now),
-        Wish::All => return due(spool, Timestamp(i64::MAX)),
+        Wish::Due => return due(spool, now, room),
+        Wish::All => return due(spool, Timestamp(i64::MAX), usize::MAX),
         Wish::For(_) | Wish::Below(_) => {}
     }
     let mut found = Scanned::default();
@@ -334,13 +350,13 @@ fn look(shared: &Shared, wish: &Wish, now: Timestamp) -> Result<Scanned, Error> 
     Ok(found)
 }
 
-fn due(spool: &Spool, now: Timestamp) -> Result<Scanned, Error> {
+fn due(spool: &Spool, now: Timestamp, most: usize) -> Result<Scanned, Error> {
     let mut found = Scanned::default();
     for shard in spool.due(Queue::Relay, now) {
         let shard = shard?;
         found.count += shard.count;
         found.next = [found.next, shard.next].into_iter().flatten().min();
-        let room = MOST_WAITING - found.ids.len();
+        let room = most - found.ids.len();
         found.cut |= shard.due.len() > room;
         found.ids.extend(shard.due.into_iter().take(room));
     }

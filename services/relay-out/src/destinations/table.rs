@@ -13,10 +13,12 @@ use super::destination::{Bounds, Destination, Waiter, Went};
 
 /// Visits that last may be so many times the places that are counted.
 const LASTING_SHARE: u32 = 3;
-/// Messages that are parked for one destination; others are put off.
+/// Messages that are parked for one destination with trouble; others are put off.
 const MOST_PARKED: usize = 5000;
-/// Messages that are parked in all; fewer than a scan brings, so that each finds some that are not.
-const MOST_PARKED_IN_ALL: usize = 10_000;
+/// Messages that are parked in all before those of destinations with trouble are put off.
+const MOST_BESIDE_TROUBLE: usize = 10_000;
+/// Messages that are parked in all: each takes some 150 octets of memory.
+const MOST_PARKED_IN_ALL: usize = 100_000;
 /// How long a message is parked before it is put off: its history is to say why it waits, and its schedule to go on.
 const PARK_PATIENCE: Duration = Duration::from_secs(10 * 60);
 /// How often a busy server's message is parked before it is put off: it may be this message that the server has enough of.
@@ -29,6 +31,17 @@ const MOST_KNOWN: usize = 2000;
 struct Parking {
     since: Instant,
     busy: u8,
+}
+
+/// Where a message stays that finds no room to wait at its destination with its claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// It is parked.
+    Parked,
+    /// Its destination takes mail, and more waits for it than is remembered: it comes again in a while, and that is no attempt.
+    Later,
+    /// Its destination has trouble, or it has waited for long: it is put off as after an attempt, and its history says why.
+    PutOff,
 }
 
 /// The table.
@@ -145,12 +158,20 @@ impl Table {
         self.go(key, now)
     }
 
-    /// Whether the message may be parked there; else it is put off.
-    pub(super) fn can_park(&self, key: &str, id: QueueId, now: Instant) -> bool {
-        let room = self.known.get(key).is_none_or(|destination| destination.parked.len() < MOST_PARKED);
-        room && match self.parking.get(&id) {
-            Some(parking) => now.saturating_duration_since(parking.since) < PARK_PATIENCE,
-            None => self.parking.len() < MOST_PARKED_IN_ALL,
+    /// Where the message stays.
+    pub(super) fn room(&self, key: &str, id: QueueId, now: Instant) -> Room {
+        let (parked, troubled) =
+            self.known.get(key).map_or((0, false), |destination| (destination.parked.len(), destination.troubled));
+        let before = self.parking.get(&id);
+        if before.is_some_and(|parking| now.saturating_duration_since(parking.since) >= PARK_PATIENCE) {
+            return Room::PutOff;
+        }
+        let in_all = self.parking.len() - usize::from(before.is_some());
+        match troubled {
+            true if parked < MOST_PARKED && in_all < MOST_BESIDE_TROUBLE => Room::Parked,
+            true => Room::PutOff,
+            false if in_all < MOST_PARKED_IN_ALL => Room::Parked,
+            false => Room::Later,
         }
     }
 
@@ -158,7 +179,7 @@ impl Table {
     /// message again and again.
     pub(super) fn can_park_busy(&mut self, key: &str, id: QueueId, now: Instant) -> bool {
         let alive = self.known.get(key).is_some_and(|destination| destination.is_alive(now));
-        if !alive || !self.can_park(key, id, now) {
+        if !alive || self.room(key, id, now) != Room::Parked {
             return false;
         }
         let parking = self.parking.entry(id).or_insert(Parking { since: now, busy: 0 });

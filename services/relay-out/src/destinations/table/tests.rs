@@ -154,18 +154,25 @@ fn the_parked_come_back_as_there_is_room() {
 #[test]
 fn parking_is_bounded() {
     let (mut table, now) = (Table::new(10), Instant::now());
+    table.of("a", TEN).troubled = true;
+    let next = id(MOST_PARKED_IN_ALL as u32 + 1);
     for serial in 0..MOST_PARKED as u32 + 2 {
-        assert!(table.can_park("a", id(serial), now));
+        assert_eq!(table.room("a", id(serial), now), Room::Parked);
         // Those for whom there is room come back at once.
         table.park("a", TEN, id(serial), now);
     }
-    assert!(!table.can_park("a", id(99_999), now) && table.can_park("b", id(99_999), now));
-    for serial in 20_000..20_000 + (MOST_PARKED_IN_ALL - MOST_PARKED - 2) as u32 {
+    assert_eq!((table.room("a", next, now), table.room("b", next, now)), (Room::PutOff, Room::Parked));
+    for serial in MOST_PARKED as u32 + 2..MOST_PARKED_IN_ALL as u32 {
+        if serial == MOST_BESIDE_TROUBLE as u32 {
+            table.of("c", TEN).troubled = true;
+            assert_eq!((table.room("c", next, now), table.room("b", next, now)), (Room::PutOff, Room::Parked));
+        }
         table.park("b", TEN, id(serial), now);
     }
-    assert!(!table.can_park("c", id(99_999), now), "and in all");
+    assert_eq!(table.room("b", next, now), Room::Later, "one that takes mail is no reason to put its mail off");
+    assert_eq!(table.room("b", id(7), now), Room::Parked, "whoever was parked keeps the room");
     table.attempted(id(3), false);
-    assert!(table.can_park("c", id(99_999), now));
+    assert_eq!(table.room("b", next, now), Room::Parked);
 }
 
 #[test]
@@ -178,9 +185,9 @@ fn what_was_parked_for_long_is_put_off() {
     assert!(play.table.overdue(play.now).resume.is_empty());
     play.now += PARK_PATIENCE / 2;
     assert_eq!(play.table.overdue(play.now).resume, [id(70)]);
-    assert!(!play.table.admit("a", TEN, id(70), false) && !play.table.can_park("a", id(70), play.now));
+    assert!(!play.table.admit("a", TEN, id(70), false) && play.table.room("a", id(70), play.now) == Room::PutOff);
     play.table.attempted(id(70), false);
-    assert!(play.table.can_park("a", id(70), play.now), "the next attempt begins anew");
+    assert_eq!(play.table.room("a", id(70), play.now), Room::Parked, "the next attempt begins anew");
     assert_eq!(play.table.known["a"].parked, [id(71)]);
 }
 
