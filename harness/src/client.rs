@@ -38,6 +38,12 @@ pub fn run(program: &str, args: &[&str], input: &[u8], timeout: Duration) -> Res
     run_command(command, input).with_context(|| format!("running {program}"))
 }
 
+/// The first word that a program prints, as for its version.
+pub fn first_word(program: &str, args: &[&str]) -> Result<String> {
+    let ran = run(program, args, b"", Duration::from_secs(10))?.ok()?;
+    Ok(String::from_utf8_lossy(&ran.stdout).split_whitespace().next().unwrap_or_default().to_owned())
+}
+
 /// Runs a prepared command, feeds `input`, and gives what it printed.
 pub fn run_command(mut command: Command, input: &[u8]) -> Result<Ran> {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;

@@ -7,6 +7,7 @@ use std::process::Command;
 use super::group::Group;
 use super::maps::MAIL_OWNER;
 use crate::Result;
+use crate::client::first_word;
 use crate::node::port;
 use crate::topology::NodePlan;
 
@@ -27,6 +28,11 @@ pub(super) fn start(dir: &Path, plan: &NodePlan) -> Result<Option<Group>> {
     let mut command = Command::new("dovecot");
     command.arg("-F").arg("-c").arg(dir.join("etc/dovecot.conf"));
     Group::start(command, &dir.join("dovecot.out")).map(Some)
+}
+
+/// Its name and version.
+pub(super) fn version() -> String {
+    format!("Dovecot {}", first_word("dovecot", &["--version"]).unwrap_or_default())
 }
 
 fn config(dir: &Path, address: IpAddr) -> String {

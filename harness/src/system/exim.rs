@@ -13,7 +13,7 @@ use std::os::unix::fs::chown;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::foreign::{self, Program, Site, Waiting};
@@ -23,6 +23,7 @@ use super::machine::Furniture;
 use super::maps;
 use super::settings::Own;
 use crate::Result;
+use crate::client::run_command;
 use crate::driver::processes::Place;
 use crate::server::{Event, Server};
 use crate::topology::{NodePlan, Topology};
@@ -33,6 +34,8 @@ const PROGRAM: &str = "exim4";
 const USER: (&str, u32) = ("Debian-exim", 64_990);
 /// Queue runners that were asked for and run at one time: each stands still before a host that does.
 const RUNNERS: usize = 4;
+/// Those of a daemon as shipped (`queue_run_max`).
+const SHIPPED_RUNNERS: usize = 5;
 /// What it is at when its daemon ends, a delivery or a session, may last so long.
 const GRACE: Duration = Duration::from_secs(3);
 
@@ -41,6 +44,9 @@ struct Exim {
     home: Home,
     settings: Own,
     runners: Arc<AtomicUsize>,
+    /// As its maker ships it, and not eager to try again.
+    shipped: bool,
+    held: AtomicBool,
 }
 
 /// Why a node can't be Exim here; `None` where it can.
@@ -52,7 +58,8 @@ pub fn impossible() -> Option<String> {
 pub fn make(topology: &Topology, plan: &NodePlan, place: &Place) -> Result<Box<dyn Server>> {
     let settings = settings::translated(&format!("{}\n{}", topology.settings, plan.settings))?;
     let home = Home::find("exim", PROGRAM).map_err(anyhow::Error::msg)?;
-    foreign::Process::make(topology, plan, place, Exim { home, settings, runners: Arc::default() })
+    let exim = Exim { home, settings, runners: Arc::default(), shipped: topology.shipped, held: AtomicBool::new(false) };
+    foreign::Process::make(topology, plan, place, exim)
 }
 
 impl Program for Exim {
@@ -61,7 +68,10 @@ impl Program for Exim {
             home: self.home.clone(),
             nameserver,
             users: &[USER],
-            etc: vec![("exim4/exim4.conf", config::exim_conf(&site.dir, &site.host, site.address, &self.settings))],
+            etc: vec![(
+                "exim4/exim4.conf",
+                config::exim_conf(&site.dir, &site.host, site.address, &self.settings, self.shipped),
+            )],
             directories: &[],
             binds: &[],
         }
@@ -83,7 +93,12 @@ impl Program for Exim {
     }
 
     fn daemon(&self, site: &Site) -> Command {
-        site.program(PROGRAM, &["-bdf", "-q1s"])
+        let of_mail_that_waits = match (self.held.load(Ordering::Relaxed), self.shipped) {
+            (true, _) => "-odq",
+            (false, true) => "-q30m",
+            (false, false) => "-q1s",
+        };
+        site.program(PROGRAM, &["-bdf", of_mail_that_waits])
     }
 
     /// `exim4 ARGS`.
@@ -109,6 +124,19 @@ impl Program for Exim {
     fn reread(&self, _site: &Site) -> Result<()> {
         // Each message has a process of its own, which reads its maps anew.
         Ok(())
+    }
+
+    fn hold(&self, site: &Site, daemon: Option<&Group>, held: bool) -> Result<()> {
+        self.held.store(held, Ordering::Relaxed);
+        let Some(daemon) = daemon.filter(|_| !held) else { return Ok(()) };
+        (0..SHIPPED_RUNNERS).try_for_each(|_| daemon.join(site.program(PROGRAM, &["-qff"]), || ()))
+    }
+
+    fn version(&self, site: &Site) -> Result<String> {
+        let ran = run_command(site.program(PROGRAM, &["-bV"]), b"")?.ok()?;
+        let text = String::from_utf8_lossy(&ran.stdout).into_owned();
+        let version = text.split_whitespace().skip_while(|word| *word != "version").nth(1);
+        Ok(format!("Exim {}", version.unwrap_or_default()))
     }
 
     fn waiting(&self, queue: &Path) -> Vec<Waiting> {

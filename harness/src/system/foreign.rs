@@ -59,6 +59,17 @@ pub(super) trait Program: Send + Sync + 'static {
     /// It runs, and its maps have changed.
     fn reread(&self, site: &Site) -> Result<()>;
 
+    /// Before the start: from then on what would leave for other servers stays in the queue. With the daemon that runs, `false` lets all of it go.
+    fn hold(&self, site: &Site, daemon: Option<&Group>, held: bool) -> Result<()>;
+
+    /// Its door answers.
+    fn started(&self, _site: &Site) -> Result<()> {
+        Ok(())
+    }
+
+    /// Its name and version.
+    fn version(&self, site: &Site) -> Result<String>;
+
     /// The messages in its queue, read from its files.
     fn waiting(&self, queue: &Path) -> Vec<Waiting>;
 

@@ -59,6 +59,7 @@ impl Group {
         let group = i32::try_from(self.number)?;
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(group);
         let mut child = command.spawn().with_context(|| format!("starting {}", command.get_program().to_string_lossy()))?;
+        follow(child.id(), self.number);
         std::thread::spawn(move || {
             let _ = child.wait();
             ended();
@@ -113,6 +114,19 @@ impl Group {
         sweep::forget(&format!("process {}", self.number));
         let by = std::os::unix::process::ExitStatusExt::signal(&status);
         Ok(if by == Some(which.as_raw()) { 0 } else { status.code().unwrap_or(-1) })
+    }
+}
+
+/// Puts a process into the control groups of its leader: what it costs is the leader's, where that is counted.
+fn follow(process: u32, leader: u32) {
+    let groups = |of: u32| std::fs::read_to_string(format!("/proc/{of}/cgroup")).unwrap_or_default();
+    let own = groups(process);
+    for line in groups(leader).lines().filter(|line| !own.lines().any(|known| known == *line)) {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
+        let dir = Path::new("/sys/fs/cgroup").join(controllers).join(path.trim_start_matches('/'));
+        // Without the right to, or without such a group here, it costs nobody.
+        let _ = std::fs::write(dir.join("cgroup.procs"), process.to_string());
     }
 }
 

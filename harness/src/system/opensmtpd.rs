@@ -12,6 +12,7 @@ use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::foreign::{self, Program, Site, Waiting};
 use super::group::Group;
@@ -40,6 +41,7 @@ const LOG: &str = "daemon.out";
 struct OpenSmtpd {
     home: Home,
     settings: Own,
+    held: AtomicBool,
 }
 
 /// Why a node can't be OpenSMTPD here; `None` where it can.
@@ -57,7 +59,7 @@ pub fn make(topology: &Topology, plan: &NodePlan, place: &Place) -> Result<Box<d
     let tls_offered = topology.nodes.iter().any(|node| node.system == SystemKind::Bongsu);
     let settings = settings::translated(&format!("{}\n{}", topology.settings, plan.settings), tls_offered)?;
     let home = home().map_err(anyhow::Error::msg)?;
-    foreign::Process::make(topology, plan, place, OpenSmtpd { home, settings })
+    foreign::Process::make(topology, plan, place, OpenSmtpd { home, settings, held: AtomicBool::new(false) })
 }
 
 impl OpenSmtpd {
@@ -130,6 +132,28 @@ impl Program for OpenSmtpd {
             run_command(self.control(site, &["update", "table", table])?, b"")?.ok()?;
         }
         Ok(())
+    }
+
+    fn hold(&self, site: &Site, daemon: Option<&Group>, held: bool) -> Result<()> {
+        self.held.store(held, Ordering::Relaxed);
+        match daemon {
+            Some(_) if held => self.started(site),
+            Some(_) => run_command(self.control(site, &["resume", "mta"])?, b"")?.ok().map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
+    fn started(&self, site: &Site) -> Result<()> {
+        if self.held.load(Ordering::Relaxed) {
+            run_command(self.control(site, &["pause", "mta"])?, b"")?.ok()?;
+        }
+        Ok(())
+    }
+
+    fn version(&self, site: &Site) -> Result<String> {
+        let ran = run_command(site.program(PROGRAM, &["-h"]), b"")?;
+        let version = ran.text.split_whitespace().skip_while(|word| *word != "OpenSMTPD").nth(1);
+        Ok(format!("OpenSMTPD {}", version.unwrap_or_default()))
     }
 
     fn waiting(&self, queue: &Path) -> Vec<Waiting> {

@@ -7,6 +7,9 @@ use super::super::maps::MAIL_OWNER;
 use super::super::settings::Own;
 use crate::node::port;
 
+/// Where all that leaves goes.
+pub(super) const SMART_HOST: &str = "smart_host";
+
 /// Options of a kind that `settings` do not name otherwise, as lines.
 fn options(settings: &Own, of: &str, usual: &[(&str, &str)]) -> String {
     let own = |name: &str| settings.iter().find(|(known, _)| known.strip_prefix(of) == Some(name));
@@ -20,19 +23,26 @@ fn options(settings: &Own, of: &str, usual: &[(&str, &str)]) -> String {
     text
 }
 
+/// The schedule of Debian's configuration.
+const SHIPPED_RETRY: &str = "F,2h,15m; G,16h,1h,1.5; F,4d,6h";
+
 /// As shipped, but for what every node of a scenario has: no limits for a client, since all come from a few addresses, and a failed attempt is followed by
-/// another within a second or two.
-pub(super) fn exim_conf(dir: &Path, host: &str, address: IpAddr, settings: &Own) -> String {
+/// another within a second or two, unless it is measured as `shipped`.
+pub(super) fn exim_conf(dir: &Path, host: &str, address: IpAddr, settings: &Own, shipped: bool) -> String {
     let (dir, mx) = (dir.display(), port::MX);
     let of = |name: &str, usual: &str| {
         settings.iter().find(|(known, _)| known == name).map_or_else(|| usual.to_owned(), |(_, value)| value.clone())
     };
-    let (until, step) = (of("retry.until", "5d"), of("retry.step", "1s"));
-    let main = options(
-        settings,
-        "main.",
-        &[("message_size_limit", "50M"), ("smtp_accept_max", "100"), ("queue_run_max", "20"), ("delay_warning", "24h")],
-    );
+    let retry = match shipped {
+        true => SHIPPED_RETRY.to_owned(),
+        false => format!("F,{},{}", of("retry.until", "5d"), of("retry.step", "1s")),
+    };
+    let usual = [("message_size_limit", "50M"), ("smtp_accept_max", "100"), ("delay_warning", "24h"), ("queue_run_max", "20")];
+    let main = options(settings, "main.", &usual[..if shipped { 3 } else { 4 }]);
+    let away = match settings.iter().find(|(name, _)| name == SMART_HOST) {
+        Some((_, host)) => format!("driver = manualroute\nroute_list = * {host}\nself = send\n"),
+        None => "driver = dnslookup\n".to_owned(),
+    };
     // By TCP Fast Open it takes a host for connected before it is, and waits for it as long as for a reply.
     let client = options(settings, "smtp.", &[("connect_timeout", "3s"), ("hosts_try_fastopen", "")]);
     format!(
@@ -71,7 +81,7 @@ pub(super) fn exim_conf(dir: &Path, host: &str, address: IpAddr, settings: &Own)
          address_data = ${{lookup{{$local_part@$domain}}lsearch{{{dir}/etc/mailboxes}}{{$value}}fail}}\n\
          transport = maildir\n\
          others:\n\
-         driver = dnslookup\n\
+         {away}\
          domains = ! +local_domains\n\
          transport = smtp\n\
          no_more\n\
@@ -91,7 +101,7 @@ pub(super) fn exim_conf(dir: &Path, host: &str, address: IpAddr, settings: &Own)
          hosts_avoid_tls = *\n\
          {client}\
          begin retry\n\
-         * * F,{until},{step}\n"
+         * * {retry}\n"
     )
 }
 
@@ -105,7 +115,7 @@ mod tests {
         let mut settings = named(&["smtp.connect_timeout", "smtp.final_timeout"], "7s");
         settings.extend(named(&["main.message_size_limit"], "1000"));
         settings.extend(named(&["retry.until"], "30m"));
-        let text = exim_conf(Path::new("/n"), "b.office.example", "127.1.2.10".parse().unwrap(), &settings);
+        let text = exim_conf(Path::new("/n"), "b.office.example", "127.1.2.10".parse().unwrap(), &settings, false);
         let (main, rest) = text.split_once("begin acl\n").unwrap();
         assert!(main.contains("\nmessage_size_limit = 1000\n") && !main.contains("50M"), "{main}");
         assert!(
@@ -116,6 +126,11 @@ mod tests {
         let (_, transport) = rest.split_once("\nsmtp:\n").unwrap();
         let expected = "driver = smtp\ninterface = 127.1.2.10\nport = 2525\nhosts_avoid_tls = *\nhosts_try_fastopen = \nconnect_timeout = 7s\nfinal_timeout = 7s\nbegin retry\n* * F,30m,1s\n";
         assert_eq!(transport, expected);
+        settings.extend(named(&[SMART_HOST], "192.0.2.1"));
+        let shipped = exim_conf(Path::new("/n"), "b.office.example", "127.1.2.10".parse().unwrap(), &settings, true);
+        assert!(text.contains("others:\ndriver = dnslookup\ndomains") && text.contains("queue_run_max"), "{text}");
+        assert!(shipped.contains("others:\ndriver = manualroute\nroute_list = * 192.0.2.1\nself = send\ndomains"), "{shipped}");
+        assert!(shipped.ends_with("* * F,2h,15m; G,16h,1h,1.5; F,4d,6h\n") && !shipped.contains("queue_run_max"), "{shipped}");
         assert!(rest.contains("data = ${lookup{$local_part@$domain}lsearch{/n/etc/virtual}}\n"), "{rest}");
     }
 }

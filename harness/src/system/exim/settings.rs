@@ -1,7 +1,9 @@
 //! Settings of a topology as Exim has them: `main.OPTION`, `smtp.OPTION` for its SMTP client, and `retry.step` and `retry.until`.
 
 use super::super::settings::{self, Own, named, octets, steps};
+use super::config::SMART_HOST;
 use crate::Result;
+use crate::node::port;
 
 /// Lines `key = value` as options.
 pub(super) fn translated(text: &str) -> Result<Own> {
@@ -22,7 +24,9 @@ fn one(key: &str, value: &str) -> Option<Own> {
         "queue.return_after" => named(&["retry.until"], plain),
         "queue.warn_after" => named(&["main.delay_warning"], plain),
         "queue.retry" => named(&["retry.step"], steps(value).first()?),
-        "relay.tls" if plain == "none" => Own::new(),
+        "relay.tls" | "relay.smart_host.tls" if plain == "none" => Own::new(),
+        "relay.smart_host.host" => named(&[SMART_HOST], plain.trim_matches(['[', ']'])),
+        "relay.smart_host.port" if plain == port::MX.to_string() => Own::new(),
         _ => return None,
     })
 }

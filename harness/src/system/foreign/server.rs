@@ -46,6 +46,7 @@ impl<P: Program> Server for Process<P> {
         let dovecot = dovecot::start(&self.site.dir, &self.site.plan)?;
         self.running().dovecot = dovecot;
         self.wait_for_door(Port::Mx)?;
+        self.program.started(&self.site)?;
         if self.site.plan.accounts.is_empty() { Ok(()) } else { self.wait_for_door(Port::Pop3) }
     }
 
@@ -92,6 +93,16 @@ impl<P: Program> Server for Process<P> {
     fn run_queue(&self) -> Result<()> {
         let running = self.running();
         self.program.run_queue(&self.site, running.daemon.as_ref().context("it does not run")?)
+    }
+
+    fn hold(&self, held: bool) -> Result<()> {
+        let running = self.running();
+        self.program.hold(&self.site, running.daemon.as_ref(), held)
+    }
+
+    fn version(&self) -> String {
+        let program = self.program.version(&self.site).unwrap_or_else(|_| self.system().name().to_owned());
+        format!("{program}, {}", dovecot::version())
     }
 
     fn list_queue(&self) -> Result<Ran> {

@@ -2,12 +2,13 @@
 //! for when it tries again.
 
 use super::super::settings::{self, Own, named, octets};
+use super::config::SMART_HOST;
 use crate::Result;
 
 /// Lines `key = value` as directives. To do without TLS is a setting only where nobody offers it: it takes what it is offered.
 pub(super) fn translated(text: &str, tls_offered: bool) -> Result<Own> {
     settings::translated(text, "OpenSMTPD", |key, value| match key {
-        "relay.tls" if value == "\"none\"" && !tls_offered => Some(Own::new()),
+        "relay.tls" | "relay.smart_host.tls" if value == "\"none\"" && !tls_offered => Some(Own::new()),
         _ => one(key, value),
     })
 }
@@ -15,6 +16,8 @@ pub(super) fn translated(text: &str, tls_offered: bool) -> Result<Own> {
 fn one(key: &str, value: &str) -> Option<Own> {
     let plain = value.trim_matches('"');
     Some(match key {
+        "relay.smart_host.host" => named(&[SMART_HOST], plain.trim_matches(['[', ']'])),
+        "relay.smart_host.port" if plain == "25" => Own::new(),
         "smtp.message_size_limit" => named(&["smtp max-message-size"], &octets(plain)?.to_string()),
         "smtp.recipients_limit" => named(&["smtp limit max-rcpt"], plain),
         "queue.return_after" => named(&["ttl"], plain),

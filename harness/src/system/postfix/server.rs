@@ -11,7 +11,7 @@ use super::super::foreign::tail;
 use super::super::group::{self, Group};
 use super::{Process, dovecot, log, queue};
 use crate::Result;
-use crate::client::{Ran, run_command};
+use crate::client::{Ran, first_word, run_command};
 use crate::driver::processes::number;
 use crate::ledger::Found;
 use crate::node::PATIENCE;
@@ -121,13 +121,8 @@ impl Server for Process {
     }
 
     fn version(&self) -> String {
-        let first = |program: &str, args: &[&str]| {
-            let ran = crate::client::run(program, args, b"", SOON).and_then(Ran::ok);
-            ran.map(|ran| String::from_utf8_lossy(&ran.stdout).split_whitespace().next().unwrap_or_default().to_owned())
-        };
-        let postfix = first("postconf", &["-d", "-h", "mail_version"]).unwrap_or_default();
-        let dovecot = first("dovecot", &["--version"]).unwrap_or_default();
-        format!("Postfix {postfix}, Dovecot {dovecot}")
+        let postfix = first_word("postconf", &["-d", "-h", "mail_version"]).unwrap_or_default();
+        format!("Postfix {postfix}, {}", dovecot::version())
     }
 
     fn queued(&self) -> Result<Vec<Found>> {
