@@ -6,6 +6,8 @@
 mod address;
 mod block_list;
 mod envelope;
+#[doc(hidden)]
+pub mod fuzzing;
 mod meant;
 mod notification;
 mod queue_id;

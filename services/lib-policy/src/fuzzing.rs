@@ -1,6 +1,8 @@
 //! The proving grounds of this crate's parsers, for their fuzz targets and for the replay of the corpora in the normal test run.
 
-use crate::{Aliases, BccFilter, HeaderScan, LineProblem, LocalDomains, RelayDomains};
+use lib_mail::Address;
+
+use crate::{Aliases, BccFilter, HeaderScan, LineProblem, LocalDomains, RecipientList, RelayDomains};
 
 /// Reads arbitrary octets as a file of aliases. Panics where it is neither read nor refused with the lines that are bad.
 pub fn aliases(octets: &[u8]) {
@@ -59,4 +61,21 @@ fn scanned<'a>(chunks: impl Iterator<Item = &'a [u8]>) -> HeaderScan {
     chunks.for_each(|chunk| scan.feed(chunk));
     scan.finish();
     scan
+}
+
+/// Reads arbitrary octets as the recipients of a primary. Panics where what is read does not print as what is read the same, or where an
+/// address is found that no line names.
+pub fn recipients(octets: &[u8]) {
+    let text = String::from_utf8_lossy(octets);
+    match RecipientList::parse(text.lines()) {
+        Ok(list) => {
+            let lines = list.lines();
+            assert_eq!(RecipientList::parse(lines.iter().map(String::as_str)).as_ref(), Ok(&list));
+            for address in list.mailboxes.iter().filter_map(|text| text.parse::<Address>().ok()) {
+                let here = list.domains.contains(&address.domain().key());
+                assert!(here || list.find(&address).is_none(), "{address} is found in a domain that is not the primary's");
+            }
+        }
+        Err(why) => assert!(!why.is_empty()),
+    }
 }

@@ -13,6 +13,7 @@ use lib_mail::{Domain, Enhanced, Status, Timestamp};
 use crate::bdat::ChunkScan;
 use crate::command::Command;
 use crate::data::{ContentFault, Unstuffer};
+use crate::forward::Forward;
 use crate::line::MAX_AUTH;
 use crate::server::{
     Ask, AuthConfig, Config, Extensions, Input, Mechanism, Output, Privacy, Refusal, Role, Session, Tls, Transaction,
@@ -363,4 +364,13 @@ fn starttls(input: &[u8]) {
         let last = text.strip_suffix("\r\n").and_then(|text| text.rsplit('\n').next()).unwrap_or_default();
         assert!(last.trim_end_matches(' ').eq_ignore_ascii_case("STARTTLS"), "it was the last command");
     }
+}
+
+/// Reads arbitrary octets as the argument of XFORWARD. Panics where what is read does not print as what is read the same.
+pub fn forward(octets: &[u8]) {
+    let Some(read) = Forward::parse(&String::from_utf8_lossy(octets)) else { return };
+    let printed = read.to_string();
+    assert!(!printed.chars().any(char::is_control), "it ends the line: {printed:?}");
+    let address = read.address.map(|address| address.to_canonical());
+    assert_eq!(Forward::parse(&printed), Some(Forward { address, ..read }), "{printed}");
 }
