@@ -44,6 +44,8 @@ pub struct Load {
     pub seed: u64,
     /// No command waits longer.
     pub timeout: Duration,
+    /// No greeting, and no answer to EHLO, is waited for longer, where that is not as long as for commands.
+    pub greeting: Option<Duration>,
     /// How long a message that no server takes is tried again.
     pub patience: Duration,
     /// Whether the ledger is told the octets, so that every copy can be compared with them.
@@ -66,6 +68,7 @@ impl Load {
             tag: "load".into(),
             seed: 7,
             timeout: Duration::from_secs(20),
+            greeting: None,
             patience: Duration::ZERO,
             compare: true,
         }

@@ -58,11 +58,17 @@ impl Smtp {
     /// Speaks over a connection that stands already.
     pub fn over(stream: TcpStream, timeout: Duration) -> Result<(Smtp, Reply)> {
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(timeout))?;
-        stream.set_write_timeout(Some(timeout))?;
         let mut smtp = Smtp { reader: BufReader::new(stream) };
+        smtp.wait_at_most(timeout)?;
         let greeting = smtp.reply()?;
         Ok((smtp, greeting))
+    }
+
+    /// From now on nothing is waited for longer.
+    pub fn wait_at_most(&mut self, timeout: Duration) -> Result<()> {
+        let stream = self.reader.get_mut();
+        stream.set_read_timeout(Some(timeout))?;
+        Ok(stream.set_write_timeout(Some(timeout))?)
     }
 
     /// Sends octets as they are.

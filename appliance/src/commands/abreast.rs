@@ -9,9 +9,9 @@ use std::thread;
 /// the time that it takes for one after the other.
 const THREADS: usize = 8;
 /// Items that a thread takes at one time.
-const SHARE: usize = 32;
+const SHARE: usize = 64;
 /// Shares of each thread that are begun and not yet passed on: so few that the results of very large messages fit into memory.
-const AHEAD: usize = 4;
+const AHEAD: usize = 2;
 
 /// Which share is next, and how far what was passed on has come.
 #[derive(Default)]

@@ -5,8 +5,10 @@ mod json;
 mod meant;
 mod summary;
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 use lib_host::Clock;
@@ -42,7 +44,7 @@ struct Look<'a> {
     now: Timestamp,
     in_work: InWork,
     meant: Meant,
-    zone: jiff::tz::TimeZone,
+    times: Times,
     /// As the head lines name it.
     dir: String,
 }
@@ -60,7 +62,7 @@ pub(crate) fn run(layout: &Layout, list: &List) -> Result<ExitCode> {
         now: clock(layout, &settings)?.now(),
         in_work: spool.in_work(),
         meant: Meant::of(layout, &settings),
-        zone: settings.time_zone.rules(),
+        times: Times { zone: settings.time_zone.rules(), said: Mutex::default() },
         dir: layout.spool().display().to_string(),
     };
     let groups = super::select::groups(&spool, &list.filter)?;
@@ -76,6 +78,30 @@ pub(crate) fn run(layout: &Layout, list: &List) -> Result<ExitCode> {
         eprintln!("bongsu: {id} ({queue}) is damaged and kept in {}/corrupt; see: bongsu queue show {id}", look.dir);
     }
     Ok(code)
+}
+
+/// Times as the listing shows them. Most messages share their minute with others.
+struct Times {
+    zone: jiff::tz::TimeZone,
+    said: Mutex<HashMap<i64, String>>,
+}
+
+/// Minutes that are remembered.
+const REMEMBERED: usize = 1000;
+
+impl Times {
+    fn of(&self, at: Timestamp) -> String {
+        let minute = at.0.div_euclid(60_000);
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(text) = said.get(&minute) {
+            return text.clone();
+        }
+        let text = at.mailq(&self.zone);
+        if said.len() < REMEMBERED {
+            said.insert(minute, text.clone());
+        }
+        text
+    }
 }
 
 impl Look<'_> {

@@ -18,6 +18,10 @@ pub const HOME: &str = "office.example";
 pub const AWAY: &str = "away.example";
 /// Longest wait for one reply.
 const REPLY: Duration = Duration::from_secs(60);
+/// A session that is not greeted within this time, or turned away, comes again: not every server takes as many at one time as come.
+const GREETING: Duration = Duration::from_secs(5);
+/// For so long.
+const STUBBORN: Duration = Duration::from_secs(60);
 /// The network of a server that is measured: itself.
 const ALONE: &str = "name = \"bench\"\nabout = \"One server, as shipped.\"\nshipped = true\n[[node]]\nname = \"mail\"\ndomain = \"office.example\"\n\
                      relay_domains = [\"away.example\"]\n[[zone]]\ndomain = \"office.example\"\nmx = [[10, \"mail\"]]\n";
@@ -138,6 +142,8 @@ impl Subject {
             size: (sending.size, sending.size),
             tag: sending.tag.to_owned(),
             timeout: REPLY,
+            greeting: Some(GREETING),
+            patience: STUBBORN,
             // To compare each octet would cost more than to send it.
             compare: sending.size <= 16 * 1024,
             ..Load::new(&[self.server().at(Port::Mx)], &recipients)

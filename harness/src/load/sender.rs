@@ -189,9 +189,11 @@ impl<'a> Sender<'a> {
             }
             None => {}
         }
-        let address: SocketAddr = self.turns.load.to[to];
-        let mut smtp = Smtp::connect(address, self.turns.load.timeout)?;
+        let load = &self.turns.load;
+        let address: SocketAddr = load.to[to];
+        let mut smtp = Smtp::connect(address, load.greeting.unwrap_or(load.timeout))?;
         smtp.command("EHLO load.example")?.expect(250)?;
+        smtp.wait_at_most(load.timeout)?;
         Ok(Session { to, smtp, sent: 0 })
     }
 }

@@ -92,7 +92,8 @@ fn overview(comparison: &Comparison) -> Markup {
     html! {
         section.scenario {
             h2 { (title) }
-            p.shows { "Of each workload its first figure. Longer is better: where less is better, the ratio is turned round." }
+            p.shows { "Of each workload its first figure. Longer is better: where less is better, the ratio is turned round. "
+                "Where they are far apart, each step of the scale is so many times the one before." }
             (both(|width| Bars { title: title.clone(), unit: "×".into(), line: line.clone(), bars: bars.clone() }.svg(width)))
         }
     }
@@ -134,13 +135,21 @@ fn figures(bench: &Measured, workload: &str, systems: &[String]) -> Markup {
                 } }
                 tbody { @for row in rows { tr.(if row.better == Better::Neither { "soft" } else { "" }) {
                     th scope="row" { (row.quantity) }
-                    @for at in 0..systems.len() { td.right { (table::spread(row.spread(at))) } }
+                    @for at in 0..systems.len() { td.right { (spread(table::spread(row.spread(at)))) } }
                     @for at in 1..systems.len() {
-                        td.right { b { (table::spread(row.ratio(at).filter(|_| row.better != Better::Neither))) } }
+                        td.right { b { (spread(table::spread(row.ratio(at).filter(|_| row.better != Better::Neither)))) } }
                     }
                 } } }
             }
         }
+    }
+}
+
+/// The median, and the others in a line of their own where the page is narrow.
+fn spread(text: String) -> Markup {
+    match text.split_once(' ') {
+        Some((median, range)) => html! { (median) " " i { (range) } },
+        None => html! { (text) },
     }
 }
 

@@ -65,7 +65,7 @@ fn request(out: &mut dyn Write, look: &Look<'_>, listing: &Listing) -> io::Resul
     let (id, envelope) = (listing.id, &listing.envelope);
     let mark = if look.in_work.has(listing) { '*' } else { ' ' };
     let sender = envelope.sender.as_ref().map_or("", |sender| sender.as_str());
-    let time = envelope.arrived.mailq(&look.zone);
+    let time = look.times.of(envelope.arrived);
     writeln!(out, "{id}{mark}{:>8} {time:<16} <{}>", listing.message_len, plain(sender))?;
     if listing.place == Place::Held {
         writeln!(out, "{REASON}(held; let it go with: bongsu queue release {id})")?;
@@ -79,8 +79,7 @@ fn request(out: &mut dyn Write, look: &Look<'_>, listing: &Listing) -> io::Resul
             2 => "tried twice".to_owned(),
             _ => format!("tried {attempts} times"),
         };
-        let next =
-            if listing.due <= look.now { "due now".to_owned() } else { format!("next {}", listing.due.mailq(&look.zone)) };
+        let next = if listing.due <= look.now { "due now".to_owned() } else { format!("next {}", look.times.of(listing.due)) };
         writeln!(out, "{REASON}({tried}, {next})")?;
     }
     let mut said = String::new();

@@ -18,6 +18,16 @@ pub struct Bar {
     pub own: bool,
 }
 
+/// The largest ratio on a straight scale.
+const BROAD: f64 = 20.0;
+
+/// Ticks of a logarithmic scale: these steps of each power of ten.
+fn decades(least: f64, most: f64, steps: &[f64]) -> Vec<f64> {
+    let powers = least.log10().floor() as i32..=most.log10().floor() as i32;
+    let all = powers.flat_map(|power| steps.iter().map(move |step| step * 10f64.powi(power)));
+    all.filter(|tick| (least..=most).contains(tick)).collect()
+}
+
 /// A chart of bars.
 #[derive(Debug, Clone, Default)]
 pub struct Bars {
@@ -42,32 +52,51 @@ impl Bars {
         let bottom = top + row * self.bars.len() as f64;
         let most = self.bars.iter().map(|bar| bar.whisker.1.max(bar.value)).fold(0.0, f64::max);
         let most = self.line.as_ref().map_or(most, |(at, _)| most.max(*at));
-        let x = Scale { low: 0.0, high: most.max(f64::MIN_POSITIVE), from: left, to: width - numbers - 14.0 };
+        let least = self.bars.iter().map(|bar| bar.whisker.0.min(bar.value)).fold(0.8, f64::min);
+        let (from, to) = (left, width - numbers - 14.0);
+        let broad = self.is_broad();
+        let x = match broad {
+            true => Scale { low: least.log10(), high: most.log10(), from, to },
+            false => Scale { low: 0.0, high: most.max(f64::MIN_POSITIVE), from, to },
+        };
+        let at = |value: f64| x.at(if broad { value.log10() } else { value });
+        let ticks = match (broad, narrow) {
+            (true, _) => decades(least, most, if narrow { &[1.0] } else { &[1.0, 2.0, 5.0] }),
+            (false, _) => x.ticks(if narrow { 4 } else { 8 }),
+        };
+        let base = if broad { at(1.0) } else { left };
         let inner = html! {
-            @for tick in x.ticks(if narrow { 4 } else { 8 }) {
-                line.grid x1=(x.at(tick)) x2=(x.at(tick)) y1=(top) y2=(bottom) {}
-                text.tick.(if tick > 0.0 { "middle" } else { "start" }) x=(x.at(tick)) y=(bottom + 16.0) { (figure(tick)) (self.unit) }
+            @for tick in ticks {
+                line.grid x1=(at(tick)) x2=(at(tick)) y1=(top) y2=(bottom) {}
+                text.tick.(if tick > 0.0 { "middle" } else { "start" }) x=(at(tick)) y=(bottom + 16.0) { (figure(tick)) (self.unit) }
             }
             @for (n, bar) in self.bars.iter().enumerate() {
                 @let y = top + row * n as f64 + if narrow { 20.0 } else { 7.0 };
                 @let middle = y + 10.0;
                 text.name.halo.(if bar.own { "own" } else { "" }).(if narrow { "start" } else { "finish" })
                     x=(if narrow { left } else { left - 10.0 }) y=(if narrow { y - 5.0 } else { y + 14.5 }) { (bar.name) }
-                rect.bar.(if bar.own { "own" } else { "" }) x=(left) y=(y) width=(tenth(x.at(bar.value) - left)) height="20" rx="2" {
+                rect.bar.(if bar.own { "own" } else { "" }) x=(base.min(at(bar.value))) y=(y) width=(tenth((at(bar.value) - base).abs())) height="20" rx="2" {
                     title { (bar.name) ": " (self.number(bar.value)) ", from " (self.number(bar.whisker.0)) " to " (self.number(bar.whisker.1)) }
                 }
                 @if bar.whisker.0 < bar.whisker.1 {
-                    @let (a, b) = (x.at(bar.whisker.0), x.at(bar.whisker.1));
+                    @let (a, b) = (at(bar.whisker.0), at(bar.whisker.1));
                     path.whisker d=(format!("M{a} {} v10 M{a} {middle} H{b} M{b} {} v10", middle - 5.0, middle - 5.0)) {}
                 }
-                text.value.halo x=(x.at(bar.value.max(bar.whisker.1)) + 7.0) y=(y + 14.5) { (self.number(bar.value)) }
+                text.value.halo x=(at(bar.value.max(bar.whisker.1)).max(base) + 7.0) y=(y + 14.5) { (self.number(bar.value)) }
             }
-            @if let Some((at, means)) = &self.line {
-                line.one x1=(x.at(*at)) x2=(x.at(*at)) y1=(top - 4.0) y2=(bottom) {}
-                text.tick.(if x.at(*at) > width / 2.0 { "finish" } else { "start" }) x=(x.at(*at)) y=(top - 9.0) { (means) }
+            @if let Some((one, means)) = &self.line {
+                line.one x1=(at(*one)) x2=(at(*one)) y1=(top - 4.0) y2=(bottom) {}
+                text.tick.(if at(*one) > width / 2.0 { "finish" } else { "start" }) x=(at(*one)) y=(top - 9.0) { (means) }
             }
         };
         frame(&self.title, width, bottom + 24.0, inner)
+    }
+
+    /// Whether the bars are ratios so far apart that on a straight scale the small ones could not be told from one another.
+    fn is_broad(&self) -> bool {
+        let most = self.bars.iter().map(|bar| bar.whisker.1.max(bar.value)).fold(0.0, f64::max);
+        let positive = self.bars.iter().all(|bar| bar.value > 0.0 && bar.whisker.0 > 0.0);
+        self.line.as_ref().is_some_and(|(at, _)| *at == 1.0) && positive && most > BROAD
     }
 
     fn number(&self, value: f64) -> String {
@@ -94,6 +123,13 @@ mod tests {
             assert!(svg.contains("1.43×") && svg.contains("one &lt;session&gt;") && svg.contains("as fast as postfix"));
             roxmltree::Document::parse(&super::super::alone(&svg)).expect("a plot alone is well-formed");
         }
+        let broad = Bars { bars: vec![bar("little", 0.5, true), bar("some", 3.0, true), bar("much", 300.0, true)], ..bars };
+        let svg = broad.svg(1000.0);
+        for tick in [">0.5×<", ">1×<", ">10×<", ">200×<"] {
+            assert!(svg.contains(tick), "{tick} in {svg}");
+        }
+        let widths: Vec<f64> = svg.split("width=\"").skip(2).filter_map(|rest| rest.split('"').next()?.parse().ok()).collect();
+        assert!(widths[1] > 100.0 && widths[2] > 4.0 * widths[1], "three times as good is seen beside 300 times: {widths:?}");
         assert!(Bars::default().svg(360.0).starts_with("<svg"));
     }
 }

@@ -227,6 +227,15 @@ impl Server for Contained {
         self.command(&["queue", "run"], b"")?.ok().map(|_| ())
     }
 
+    fn list_queue(&self) -> Result<Ran> {
+        self.command(&["mailq"], b"")?.ok()
+    }
+
+    fn version(&self) -> String {
+        let said = self.command(&["--version"], b"").map(|ran| ran.text.trim().to_owned());
+        said.unwrap_or_else(|_| "bongsu".to_owned())
+    }
+
     fn queued(&self) -> Result<Vec<Found>> {
         let listing = self.command(&["mailq", "--json"], b"")?.ok()?;
         files::queued(&self.plan.name, &listing.stdout, &files::read_below(&self.data_dir().join("spool"))?)
