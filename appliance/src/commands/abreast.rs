@@ -9,7 +9,7 @@ use std::thread;
 /// the time that it takes for one after the other.
 const THREADS: usize = 8;
 /// Items that a thread takes at one time.
-const SHARE: usize = 64;
+const SHARE: usize = 32;
 /// Shares of each thread that are begun and not yet passed on: so few that the results of very large messages fit into memory.
 const AHEAD: usize = 2;
 

@@ -3,12 +3,11 @@
 mod classic;
 mod json;
 mod meant;
+mod said;
 mod summary;
 
-use std::collections::HashMap;
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 use lib_host::Clock;
@@ -22,6 +21,7 @@ use crate::cli::{Filter, List};
 use crate::layout::Layout;
 use crate::owner::act_as_owner;
 pub(crate) use meant::Meant;
+use said::Said;
 
 /// The queue clock of a node.
 pub(crate) fn clock(layout: &Layout, settings: &Settings) -> Result<Clock> {
@@ -62,7 +62,7 @@ pub(crate) fn run(layout: &Layout, list: &List) -> Result<ExitCode> {
         now: clock(layout, &settings)?.now(),
         in_work: spool.in_work(),
         meant: Meant::of(layout, &settings),
-        times: Times { zone: settings.time_zone.rules(), said: Mutex::default() },
+        times: Times { zone: settings.time_zone.rules(), said: Said::default() },
         dir: layout.spool().display().to_string(),
     };
     let groups = super::select::groups(&spool, &list.filter)?;
@@ -80,27 +80,15 @@ pub(crate) fn run(layout: &Layout, list: &List) -> Result<ExitCode> {
     Ok(code)
 }
 
-/// Times as the listing shows them. Most messages share their minute with others.
+/// Times as the listing shows them, to the minute.
 struct Times {
     zone: jiff::tz::TimeZone,
-    said: Mutex<HashMap<i64, String>>,
+    said: Said<i64, String>,
 }
-
-/// Minutes that are remembered.
-const REMEMBERED: usize = 1000;
 
 impl Times {
     fn of(&self, at: Timestamp) -> String {
-        let minute = at.0.div_euclid(60_000);
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(text) = said.get(&minute) {
-            return text.clone();
-        }
-        let text = at.mailq(&self.zone);
-        if said.len() < REMEMBERED {
-            said.insert(minute, text.clone());
-        }
-        text
+        self.said.of(&at.0.div_euclid(60_000), || at.mailq(&self.zone))
     }
 }
 

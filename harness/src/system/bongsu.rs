@@ -195,6 +195,12 @@ fn clock_line(ahead_ms: i64, rate: f64) -> Result<String> {
     Ok(format!("{real} {} {rate}\n", real + ahead_ms))
 }
 
+/// What the server says of itself, wherever it runs.
+fn version(server: &impl Server) -> String {
+    let said = server.command(&["--version"], b"").map(|ran| ran.text.trim().to_owned());
+    said.unwrap_or_else(|_| "bongsu".to_owned())
+}
+
 impl Server for Process {
     fn plan(&self) -> &NodePlan {
         &self.plan
@@ -291,8 +297,7 @@ impl Server for Process {
     }
 
     fn version(&self) -> String {
-        let said = self.command(&["--version"], b"").map(|ran| ran.text.trim().to_owned());
-        said.unwrap_or_else(|_| "bongsu".to_owned())
+        version(self)
     }
 
     fn queued(&self) -> Result<Vec<Found>> {

@@ -208,7 +208,13 @@ fn open(shared: &Shared, terms: &Terms, id: QueueId) -> Result<Opened, Error> {
                         shared.destinations.park(&key, bounds, id);
                         return Ok(Opened::Left(Next::Parked));
                     }
-                    Room::Later => return Ok(Opened::Left(next(claim.defer(shared.clock.now().plus(LATER))?, shared))),
+                    Room::Later => {
+                        let about = About::of(&claim);
+                        let ended = claim.defer(shared.clock.now().plus(LATER))?;
+                        // An order that came meanwhile is obeyed here, and so told.
+                        tell_settled(shared, id, &about, &Settled { ended, told: Vec::new(), given_up: Vec::new() });
+                        return Ok(Opened::Left(next(ended, shared)));
+                    }
                     Room::PutOff => return claimed(Arc::new(claim), Work::PutOff(hop.clone(), indexes.clone())),
                 },
             }

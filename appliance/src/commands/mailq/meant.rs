@@ -1,25 +1,19 @@
 //! Whether a recipient's domain looks mistyped.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-
 use lib_mail::{Address, meant_domain};
 use lib_policy::{LocalDomains, RelayDomains};
 use lib_settings::Settings;
 use serde_json::{Value, json};
 
+use super::said::Said;
 use crate::commands::select::Waiting;
 use crate::layout::Layout;
 
 /// Knows our own domains; the well-known ones are known to `lib-mail`.
 pub(crate) struct Meant {
     ours: Vec<String>,
-    /// Most of a long queue waits for a few domains: what was said of one of them before.
-    said: Mutex<HashMap<String, Option<String>>>,
+    said: Said<String, Option<String>>,
 }
-
-/// Domains that are remembered.
-const REMEMBERED: usize = 1000;
 
 impl Meant {
     /// With the domains of the settings and the map files. A file with a bad line counts as empty: `check` complains of it.
@@ -30,7 +24,7 @@ impl Meant {
         let relay = RelayDomains::parse(&read(&domains.relay_file)).unwrap_or_default().with(&domains.relay);
         let mut ours: Vec<String> = local.iter().chain(relay.iter()).map(str::to_owned).collect();
         ours.push(settings.default_domain().key());
-        Meant { ours, said: Mutex::default() }
+        Meant { ours, said: Said::default() }
     }
 
     /// ` (did they mean kebi.com?)`, or nothing.
@@ -55,14 +49,7 @@ impl Meant {
     /// The domain that was probably meant.
     fn domain(&self, address: &Address) -> Option<String> {
         let domain = address.domain();
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(meant) = said.get(domain.as_str()) {
-            return meant.clone();
-        }
-        let meant = meant_domain(&domain, self.ours.iter().map(String::as_str)).map(str::to_owned);
-        if said.len() < REMEMBERED {
-            said.insert(domain.as_str().to_owned(), meant.clone());
-        }
-        meant
+        let meant = || meant_domain(&domain, self.ours.iter().map(String::as_str)).map(str::to_owned);
+        self.said.of(domain.as_str(), meant)
     }
 }

@@ -232,8 +232,7 @@ impl Server for Contained {
     }
 
     fn version(&self) -> String {
-        let said = self.command(&["--version"], b"").map(|ran| ran.text.trim().to_owned());
-        said.unwrap_or_else(|_| "bongsu".to_owned())
+        super::version(self)
     }
 
     fn queued(&self) -> Result<Vec<Found>> {
