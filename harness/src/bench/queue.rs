@@ -12,6 +12,7 @@ use super::subject::{AWAY, Sending, Subject, Wanted, users};
 use super::{Bench, Turn};
 use crate::Result;
 use crate::server::Port;
+use crate::wait::wait_for;
 
 /// The bench.
 pub(super) const QUEUE: Bench = Bench {
@@ -27,7 +28,7 @@ const DEFERRED: usize = 50_000;
 const LOAD: usize = 2000;
 /// Recipients, in turn.
 const RECIPIENTS: usize = 500;
-/// Until a server that tries what waits comes to rest.
+/// Until a server that tries what waits comes to rest, and until it lists all that it has.
 const REST: Duration = Duration::from_secs(300);
 /// It rests once it took less than this part of a core for [`STILL`].
 const IDLE: f64 = 0.03;
@@ -130,14 +131,16 @@ fn greeting(at: SocketAddr, since: Instant, over: &AtomicBool) -> Option<Duratio
     None
 }
 
-/// Lists the queue; how long that took.
+/// Lists the queue until the listing is whole; how long that took. OpenSMTPD greets while it still reads its queue, and lists what it has read.
 fn list(subject: &Subject, least: usize) -> Result<Duration> {
     let since = Instant::now();
-    let listing = subject.server().list_queue()?;
-    let took = since.elapsed();
-    let lines = listing.stdout.iter().filter(|octet| **octet == b'\n').count();
-    anyhow::ensure!(lines >= least, "a listing of {lines} lines, where {least} messages wait");
-    Ok(took)
+    wait_for("a whole listing of its queue", REST, || {
+        let listing = subject.server().list_queue()?;
+        let took = since.elapsed();
+        let lines = listing.stdout.iter().filter(|octet| **octet == b'\n').count();
+        anyhow::ensure!(lines >= least, "a listing of {lines} lines, where {least} messages wait");
+        Ok(Some(took))
+    })
 }
 
 /// Waits until it has nothing to do.
