@@ -30,7 +30,7 @@ const DOMAINS: usize = 200;
 /// Recipients, in turn, where one host takes all.
 const RECIPIENTS: usize = 50;
 /// Until the last message is out.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(600);
 /// From the first message that the sinks took.
 const PURE: Quantity = Quantity::more("messages/s from the first on");
 /// How often a sink was called.

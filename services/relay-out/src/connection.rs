@@ -23,6 +23,8 @@ use crate::message::Source;
 
 /// How long a peer's last words are awaited after it stopped reading.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+/// What a message may grow by as it is encoded, without its being copied for that.
+const SPARE: usize = 512;
 /// How long to wait for the reply to QUIT.
 const QUIT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -229,7 +231,8 @@ impl Connection {
 
     async fn body(&mut self, source: Option<Source>) {
         let Some(mut source) = source else { return self.lost("The message was sent already") };
-        let mut out = Vec::with_capacity(2 * PIECE);
+        // Most messages have few lines that begin with a dot, and their line ends already.
+        let mut out = Vec::with_capacity(source.in_memory() + SPARE);
         loop {
             match source.piece().await {
                 Ok(Some(piece)) => self.client.encode_body(&piece, &mut out),

@@ -20,13 +20,15 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// Reads a message to its end.
-    pub(crate) fn read(mut reader: impl Read) -> io::Result<Found> {
+    /// Reads a message of that length to its end.
+    pub(crate) fn read(mut reader: impl Read, len: u64) -> io::Result<Found> {
         let mut scan = Scan::default();
-        let mut piece = vec![0; PIECE];
+        // One octet more than a short one has: nothing behind it is cleared or kept for it.
+        let room = usize::try_from(len).map_or(PIECE, |len| len.saturating_add(1).min(PIECE));
+        let mut piece = vec![0; room];
         let mut filled = read_full(&mut reader, &mut piece)?;
         scan.piece(&piece[..filled]);
-        if filled < PIECE {
+        if filled < room {
             piece.truncate(filled);
             return Ok(Found { whole: Some(piece), ..scan.end() });
         }
@@ -120,7 +122,7 @@ mod tests {
             ("Received:", 0, false, false),
         ] {
             let want = Found { hops, eight_bit_header: header, eight_bit_body: body, whole: Some(message.into()) };
-            assert_eq!(Found::read(message.as_bytes()).unwrap(), want, "{message:?}");
+            assert_eq!(Found::read(message.as_bytes(), message.len() as u64).unwrap(), want, "{message:?}");
             for cut in 0..message.len() {
                 let mut scan = Scan::default();
                 scan.piece(&message.as_bytes()[..cut]);
@@ -133,7 +135,7 @@ mod tests {
     #[test]
     fn a_long_message_is_not_kept() {
         let message = [b"A: b\r\n\r\n".to_vec(), vec![b'x'; 3 * PIECE], "한".into()].concat();
-        let found = Found::read(&message[..]).unwrap();
+        let found = Found::read(&message[..], message.len() as u64).unwrap();
         assert_eq!(found, Found { eight_bit_body: true, ..Found::default() });
     }
 }

@@ -26,7 +26,7 @@ pub(crate) struct Message {
 impl Message {
     /// Reads the claimed message once. Blocks.
     pub(crate) fn read(claim: &Arc<Claim>, host: &str, zone: &TimeZone) -> io::Result<Message> {
-        let found = Found::read(claim.body())?;
+        let found = Found::read(claim.body(), claim.message_len())?;
         let envelope = claim.envelope().clone();
         Ok(Message {
             id: claim.id(),
@@ -79,6 +79,16 @@ impl Source {
     /// Of octets in memory.
     pub(crate) fn of(octets: Vec<u8>) -> Source {
         Source { prefix: None, rest: Rest::Whole(octets) }
+    }
+
+    /// Octets that the pieces have which are in memory.
+    pub(crate) fn in_memory(&self) -> usize {
+        let rest = match &self.rest {
+            Rest::Whole(whole) => whole.len(),
+            Rest::Reader(_) => PIECE,
+            Rest::Nothing => 0,
+        };
+        self.prefix.as_ref().map_or(0, Vec::len) + rest
     }
 
     /// The next piece, or `None` at the end.
