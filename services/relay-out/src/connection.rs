@@ -232,7 +232,7 @@ impl Connection {
     async fn body(&mut self, source: Option<Source>) {
         let Some(mut source) = source else { return self.lost("The message was sent already") };
         // Most messages have few lines that begin with a dot, and their line ends already.
-        let mut out = Vec::with_capacity(source.in_memory() + SPARE);
+        let mut out = Vec::with_capacity(source.portion() + SPARE);
         loop {
             match source.piece().await {
                 Ok(Some(piece)) => self.client.encode_body(&piece, &mut out),

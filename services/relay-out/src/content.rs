@@ -23,7 +23,7 @@ impl Found {
     /// Reads a message of that length to its end.
     pub(crate) fn read(mut reader: impl Read, len: u64) -> io::Result<Found> {
         let mut scan = Scan::default();
-        // One octet more than a short one has: nothing behind it is cleared or kept for it.
+        // A short message gets room for itself and one octet, so that its end is seen; more would be cleared for each of them.
         let room = usize::try_from(len).map_or(PIECE, |len| len.saturating_add(1).min(PIECE));
         let mut piece = vec![0; room];
         let mut filled = read_full(&mut reader, &mut piece)?;
@@ -137,5 +137,21 @@ mod tests {
         let message = [b"A: b\r\n\r\n".to_vec(), vec![b'x'; 3 * PIECE], "한".into()].concat();
         let found = Found::read(&message[..], message.len() as u64).unwrap();
         assert_eq!(found, Found { eight_bit_body: true, ..Found::default() });
+    }
+
+    #[test]
+    fn one_that_does_not_fill_a_piece_is_kept_and_has_no_room_to_spare() {
+        for len in [0, 1, 2, PIECE - 2, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE] {
+            let message = vec![b'x'; len];
+            let whole = Found::read(&message[..], len as u64).unwrap().whole;
+            assert_eq!(whole.as_ref(), (len < PIECE).then_some(&message), "{len}");
+            assert!(whole.is_none_or(|whole| whole.capacity() <= len + 1), "{len}");
+            // Whatever the length that was told, all of it is read.
+            for told in [0, len as u64 / 2, u64::MAX] {
+                let text = [&message[..], "한".as_bytes()].concat();
+                let found = Found::read(&text[..], told).unwrap();
+                assert!(found.eight_bit_header && found.whole.is_none_or(|whole| whole == text), "{len} told as {told}");
+            }
+        }
     }
 }

@@ -81,8 +81,8 @@ impl Source {
         Source { prefix: None, rest: Rest::Whole(octets) }
     }
 
-    /// Octets that the pieces have which are in memory.
-    pub(crate) fn in_memory(&self) -> usize {
+    /// What is sent at one time, about: all of a message in memory, else one piece of it.
+    pub(crate) fn portion(&self) -> usize {
         let rest = match &self.rest {
             Rest::Whole(whole) => whole.len(),
             Rest::Reader(_) => PIECE,

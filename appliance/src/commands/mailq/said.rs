@@ -18,17 +18,20 @@ impl<K, V> Default for Said<K, V> {
 }
 
 impl<K: Eq + Hash, V: Clone> Said<K, V> {
-    /// The answer, worked out by `say` where it is asked for the first time.
+    /// The answer, worked out by `say` where it is asked for the first time. Others are served meanwhile: threads that ask the same at one
+    /// time may each work it out.
     pub(super) fn of<Q>(&self, asked: &Q, say: impl FnOnce() -> V) -> V
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
-        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(answer) = said.get(asked) {
-            return answer.clone();
+        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = lock().get(asked).cloned();
+        if let Some(answer) = known {
+            return answer;
         }
         let answer = say();
+        let mut said = lock();
         if said.len() < REMEMBERED {
             said.insert(asked.to_owned(), answer.clone());
         }
@@ -45,6 +48,6 @@ mod tests {
         let said: Said<String, usize> = Said::default();
         assert_eq!((said.of("a", || 1), said.of("a", || 2), said.of("b", || 3)), (1, 1, 3));
         (0..2 * REMEMBERED).for_each(|n| assert_eq!(said.of(&n.to_string() as &str, || n), n));
-        assert!(said.0.lock().unwrap().len() <= REMEMBERED);
+        assert_eq!(said.0.lock().unwrap().len(), REMEMBERED);
     }
 }
