@@ -11,6 +11,7 @@ mod mutant;
 mod random;
 mod real;
 mod sim;
+mod together;
 mod watched;
 
 pub use clock::Clock;
@@ -21,4 +22,5 @@ pub use mutant::is_mutant;
 pub use random::random_bytes;
 pub use real::mount_point;
 pub use sim::SimDisk;
+pub use together::Together;
 pub use watched::{Change, Watched};

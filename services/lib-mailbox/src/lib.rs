@@ -13,14 +13,13 @@ mod listing;
 mod maildrop;
 mod name;
 mod seat;
-mod together;
 mod wire;
 
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use lib_host::{Dir, Disk};
+use lib_host::{Dir, Disk, Together};
 use lib_mail::QueueId;
 
 use group::Group;
@@ -28,7 +27,9 @@ use home::{HomeName, Lasting};
 use listing::Listings;
 pub use maildrop::{Body, Maildrop};
 use seat::Seats;
-use together::Together;
+
+/// Copies that are gathered at most for one sync.
+const MOST_TOGETHER: usize = 64;
 
 /// Why a mailbox could not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -148,7 +149,7 @@ impl Mailboxes {
     /// How many deliveries are worth gathering for one call of [`Mailboxes::deliver_all`] now: one where each has syncs of its own, which
     /// share their costs with those of other threads.
     pub fn together(&self) -> usize {
-        if self.0.together.is_of_use() { together::MOST } else { 1 }
+        if self.0.together.is_of_use() { MOST_TOGETHER } else { 1 }
     }
 
     /// Locks the account's maildrop and lists it. A mailbox that does not exist yet is empty.
