@@ -10,6 +10,7 @@ use crate::error::{Corruption, Doing, Error};
 use crate::family::{self, Family};
 use crate::layout::{Shared, Spot, locked};
 use crate::lock::{Taken, take};
+use crate::removals::Removals;
 use crate::stored::{self, Care, Content, History, MAX_HISTORY, Stored, Want};
 use crate::tail::{self, Entry, Obeyed};
 use crate::{Command, Line, Outcome, Place, Queue, Recipients, What, ballast, thrift, trouble};
@@ -42,8 +43,11 @@ struct State {
     kept_back: String,
     /// Something was recorded that must not be forgotten.
     unsynced: bool,
-    /// Among it is something else than a delivery: only of a delivery a repeat is recognised where it went, by the message's id.
+    /// Among it is something that must be durable before the name goes. A delivery need not: a repeat is recognised where it went, by the
+    /// message's id.
     unsynced_for_removal: bool,
+    /// Among it is what another server took: it must be durable, or the removal of the message.
+    unsynced_or_removed: bool,
     /// Lines are missing in the file.
     unwritten: bool,
     /// A sync failed: nothing that this claim recorded can be called durable any more.
@@ -126,6 +130,7 @@ impl Claim {
             state: Mutex::new(State {
                 unsynced: lines.iter().any(must_last),
                 unsynced_for_removal: lines.iter().any(must_last_beyond_removal),
+                unsynced_or_removed: false,
                 unwritten: false,
                 failed: false,
                 gone: false,
@@ -195,6 +200,11 @@ impl Claim {
         &self.family
     }
 
+    /// As [`bounce_wanted`](Self::bounce_wanted), of what was asked before this claim. Reads nothing.
+    pub fn bounce_was_wanted(&self) -> bool {
+        locked(&self.state).history.bounce_wanted()
+    }
+
     /// Whether a person asked, before this claim or since, to return the message now: treat what is pending as failed.
     pub fn bounce_wanted(&self) -> Result<bool, Error> {
         let mut state = locked(&self.state);
@@ -213,6 +223,17 @@ impl Claim {
     /// Appends outcomes, in one write; mere deliveries are kept back until the message is not to go at once. Equal outcomes of several
     /// recipients share a line; where the history is long, words are left out. Not durable before [`sync`](Self::sync). `Misuse`, and nothing is written, where an index names nobody, or an expansion grows too large.
     pub fn record(&self, outcomes: &[(usize, Outcome)]) -> Result<(), Error> {
+        self.take_down(outcomes, |what| *what == What::Delivered)
+    }
+
+    /// As [`record`](Self::record), for who settles the message in the next moment, by [`Settling::settle_among`](crate::Settling::settle_among):
+    /// what other servers took is kept back, too.
+    pub fn record_at_end(&self, outcomes: &[(usize, Outcome)]) -> Result<(), Error> {
+        self.take_down(outcomes, |what| matches!(what, What::Delivered | What::Relayed))
+    }
+
+    /// Records; lines that are all such are kept back.
+    fn take_down(&self, outcomes: &[(usize, Outcome)], keeps_back: fn(&What) -> bool) -> Result<(), Error> {
         let lines = thrift::gather(outcomes);
         let mut state = locked(&self.state);
         if outcomes.iter().any(|(index, _)| state.history.recipients.fate(*index).is_none()) {
@@ -225,7 +246,8 @@ impl Claim {
         let fitted =
             thrift::fit(&self.spot.id, state.length, &lines, last).ok_or_else(|| std::io::ErrorKind::FileTooLarge.into());
         let fitted = fitted.doing("record outcomes")?;
-        if lines.iter().all(|line| line.outcome.what == What::Delivered) {
+        let kept_back = lines.iter().all(|line| keeps_back(&line.outcome.what));
+        if kept_back {
             state.length += fitted.len() as u64;
             state.kept_back.push_str(&fitted);
         } else {
@@ -233,7 +255,9 @@ impl Claim {
         }
         for line in lines {
             state.unsynced |= must_last(&line);
-            state.unsynced_for_removal |= must_last_beyond_removal(&line);
+            let for_removal = must_last_beyond_removal(&line);
+            state.unsynced_for_removal |= for_removal && !kept_back;
+            state.unsynced_or_removed |= for_removal && kept_back;
             state.history.recipients.take(line);
         }
         Ok(())
@@ -286,6 +310,7 @@ impl Claim {
             self.append(&mut state, "")?;
             state.unsynced = false;
             state.unsynced_for_removal = false;
+            state.unsynced_or_removed = false;
             (!self.family.is_empty()).then(|| state.history.recipients.clone())
         };
         let synced = self.file.sync(Purpose::Outcome);
@@ -314,12 +339,26 @@ impl Claim {
 
     /// Removes the message. Syncs first where that is needed: not after deliveries alone, since a mailbox recognises a repeat. `Misuse` while a recipient is pending or a sender is to be told.
     pub fn finish(self) -> Result<Ended, Error> {
-        if !locked(&self.state).history.recipients.all_done() {
-            return Err(Error::Misuse("a message with recipients left cannot be finished"));
-        }
+        self.finish_with(None)
+    }
+
+    /// As [`finish`](Self::finish); where the removal itself is synced with others, outcomes that are kept back need not be.
+    pub(crate) fn finish_with(self, removals: Option<&Removals<'_>>) -> Result<Ended, Error> {
+        let (for_removal, or_removed) = {
+            let state = locked(&self.state);
+            if !state.history.recipients.all_done() {
+                return Err(Error::Misuse("a message with recipients left cannot be finished"));
+            }
+            (state.unsynced_for_removal, state.unsynced_or_removed)
+        };
         // A removal that a power cut takes back brings a delivery again, which its mailbox recognises; anything else it would repeat.
-        if locked(&self.state).unsynced_for_removal || !self.family.is_empty() {
+        if for_removal || !self.family.is_empty() {
             self.sync()?;
+        } else if or_removed {
+            match removals {
+                Some(removals) => removals.expect(),
+                None => self.sync()?,
+            }
         }
         let unlinked = self.shared.shard(self.spot).and_then(|shard| shard.unlink(self.spot.id.as_str()));
         unlinked.doing("remove a message")?;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use lib_host::{Dir, Purpose, random_bytes};
+use lib_host::{Dir, Purpose, Together, random_bytes};
 use lib_mail::{QueueId, Timestamp};
 
 use crate::spool::Limits;
@@ -33,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) mount: String,
     /// A new file's name is durable with the file.
     pub(crate) names_follow: bool,
+    pub(crate) together: Together,
     /// By queue, place and shard; opened when first used.
     shards: [[[OnceLock<Dir>; 32]; 3]; 2],
     serial: AtomicU32,
@@ -79,9 +80,11 @@ impl Shared {
         }
         sync(&root)?;
         let names_follow = root.names_follow_files().map_err(layout(format!("look at {}", dir.display())))?;
+        let together = Together::on(&root).map_err(layout(format!("look at {}", dir.display())))?;
         Ok(Shared {
             mount: lib_host::mount_point(dir).display().to_string(),
             names_follow,
+            together,
             root,
             limits: Mutex::new(options.limits),
             trouble: Trouble::default(),

@@ -5,7 +5,7 @@ use lib_mail::{Address, Enhanced, Envelope, Status, Timestamp};
 use lib_policy::{AfterFailure, Failure, Schedule};
 
 use crate::notify::{ReportingMta, Teller, Told};
-use crate::{Claim, Ended, Error, Outcome, Queue, Spool, What};
+use crate::{Claim, Ended, Error, Outcome, Queue, Removals, Spool, What};
 
 /// The schedule that the settings describe.
 pub fn schedule_of(queue: &lib_settings::Queue) -> Schedule {
@@ -76,11 +76,29 @@ impl Settling<'_> {
     /// # Errors
     /// The disk's. The message then waits ([`Spool::pause`]), with what could be recorded; nothing is lost.
     pub fn settle(&self, claim: Claim, previous: Option<Timestamp>) -> Result<Settled, Error> {
+        self.settle_with(claim, previous, None)
+    }
+
+    /// As [`settle`](Self::settle), for one of several that end together; its outcomes may have been recorded by
+    /// [`Claim::record_at_end`]. That it ended is durable once [`Removals::sync`] has returned.
+    ///
+    /// # Errors
+    /// As [`settle`](Self::settle).
+    pub fn settle_among(&self, removals: &Removals<'_>, claim: Claim, previous: Option<Timestamp>) -> Result<Settled, Error> {
+        self.settle_with(claim, previous, Some(removals))
+    }
+
+    fn settle_with(
+        &self,
+        claim: Claim,
+        previous: Option<Timestamp>,
+        removals: Option<&Removals<'_>>,
+    ) -> Result<Settled, Error> {
         match self.conclude(&claim, previous) {
             Ok(Conclusion { due, told, given_up }) => {
                 let ended = match due {
                     Some(due) => claim.defer(due)?,
-                    None => claim.finish()?,
+                    None => claim.finish_with(removals)?,
                 };
                 Ok(Settled { ended, told, given_up })
             }

@@ -14,7 +14,7 @@ use crate::layout::{Shared, Spot};
 use crate::trouble::MOST_PAUSE;
 use crate::{
     Arrival, Arrived, Child, Claim, Command, Departure, Due, Effect, Error, Examined, InWork, Incoming, Listing, Listings,
-    Place, Queue, Space, Swept, ballast, claim, command, examine, family, listing, space, sweep, transfer,
+    Place, Queue, Removals, Space, Swept, ballast, claim, command, examine, family, listing, space, sweep, transfer,
 };
 
 /// How a spool is opened.
@@ -118,6 +118,16 @@ impl Spool {
     /// in between `None` is for all.
     pub fn claim(&self, queue: Queue, id: &QueueId) -> Result<Option<Claim>, Error> {
         claim::claim(&self.shared, queue, id)
+    }
+
+    /// Whether messages that end at the same time should be settled together, as one sync stands for the removals of many here and now.
+    pub fn shares_removals(&self) -> bool {
+        self.shared.together.is_of_use()
+    }
+
+    /// Begins to settle so many messages together; `None` where each should be settled by itself.
+    pub fn removals(&self, count: usize) -> Option<Removals<'_>> {
+        Removals::begin(&self.shared, count)
     }
 
     /// Looks for what is due, shard by shard. Nothing is opened.

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use common::{LIMIT, START, message, outcome, put, to, to_both};
 use lib_host::{Purpose, SimDisk};
-use lib_spool::{Command, Commit, Queue, What};
+use lib_settings::{Profile, Settings};
+use lib_spool::{Claim, Command, Commit, Ended, Error, Queue, Removals, ReportingMta, Settling, Spool, What, schedule_of};
 use replay::{Log, Scenario, attempt, replay};
 
 fn held(commit: Commit) -> Commit {
@@ -73,6 +74,15 @@ fn scenarios() -> Vec<Scenario> {
                 claim.record(&[(1, outcome(What::Deferred))])?;
                 claim.defer(START.plus(Duration::from_secs(60))).map(drop)
             },
+        ),
+        // As relay-out does with those that another server took at about the same time; one of them waits for its second recipient.
+        Scenario::new(
+            "relayed and settled together",
+            move |spool, log| {
+                (0..3).for_each(|_| log.commit(spool, &message(500), to(Queue::Relay, &["a@far.example"])).unwrap());
+                log.commit(spool, &message(500), two()).unwrap();
+            },
+            settle_together,
         ),
         Scenario::new(
             "hold by its consumer",
@@ -179,6 +189,91 @@ fn scenarios() -> Vec<Scenario> {
     ]
 }
 
+fn settle_together(spool: &Spool, log: &mut Log) -> Result<(), Error> {
+    let settings = Settings::defaults(Profile::Office);
+    let reporting = ReportingMta {
+        host: "mail.example.net".parse().unwrap(),
+        from: "MAILER-DAEMON@mail.example.net".parse().unwrap(),
+        postmaster: "postmaster@mail.example.net".parse().unwrap(),
+        zone: jiff::tz::TimeZone::UTC,
+    };
+    let settling = Settling {
+        spool,
+        schedule: &schedule_of(&settings.queue),
+        reporting: &reporting,
+        queue_of: &|_| Queue::Local,
+        meant: &|_| None,
+        now: START,
+    };
+    let claims: Vec<_> =
+        log.all().into_iter().filter_map(|id| spool.claim(Queue::Relay, &id).transpose()).collect::<Result<_, _>>()?;
+    claims.iter().for_each(|claim| log.deliver(claim.id(), Queue::Relay, 0));
+    let removals = spool.removals(claims.len());
+    let ids: Vec<_> = claims.iter().map(Claim::id).collect();
+    for claim in claims {
+        let mut outcomes = vec![(0, outcome(What::Relayed))];
+        outcomes.extend(claim.pending().get(1).map(|second| (*second, outcome(What::Deferred))));
+        let ended = match &removals {
+            Some(removals) => {
+                claim.record_at_end(&outcomes)?;
+                settling.settle_among(removals, claim, None)?
+            }
+            None => {
+                claim.record(&outcomes)?;
+                settling.settle(claim, None)?
+            }
+        };
+        assert!(matches!(ended.ended, Ended::Finished | Ended::Deferred(_)));
+    }
+    removals.map_or(Ok(()), Removals::sync)?;
+    ids.into_iter().for_each(|id| log.synced(id, Queue::Relay, 0));
+    Ok(())
+}
+
+fn that_syncs_all() -> SimDisk {
+    let disk = SimDisk::new();
+    disk.can_sync_all();
+    disk
+}
+
+#[test]
+fn also_where_one_sync_stands_for_the_removals_of_many() {
+    for scenario in scenarios() {
+        replay(&scenario, that_syncs_all).unwrap_or_else(|wrong| panic!("{}: {wrong}", scenario.name));
+    }
+    let (disk, mut log) = (that_syncs_all(), Log::default());
+    let spool = common::open(&disk);
+    for _ in 0..3 {
+        log.commit(&spool, &message(500), to(Queue::Relay, &["a@far.example"])).unwrap();
+    }
+    let before = disk.trace().len();
+    settle_together(&spool, &mut log).unwrap();
+    let calls = disk.trace().split_off(before);
+    let syncs: Vec<_> = calls.iter().filter(|call| call.contains("sync")).collect();
+    assert_eq!(syncs, ["syncfs ."], "one for three, and no line was written: {calls:?}");
+    assert!(!calls.iter().any(|call| call.starts_with("append")), "{calls:?}");
+}
+
+/// They are gone, and what is tried next waits until the disk has taken a test.
+#[test]
+fn a_sync_for_many_that_fails_is_told_and_loses_nothing() {
+    let (disk, mut log) = (that_syncs_all(), Log::default());
+    let spool = common::open(&disk);
+    for _ in 0..3 {
+        log.commit(&spool, &message(500), to(Queue::Relay, &["a@far.example"])).unwrap();
+    }
+    let other = put(&spool, &message(500), to(Queue::Local, &["a@b.example"])).unwrap();
+    disk.fail_next("syncfs", std::io::ErrorKind::Other);
+    let error = settle_together(&spool, &mut log).unwrap_err();
+    assert!(error.to_string().contains("removal of relayed messages"), "{error}");
+    assert!(spool.in_trouble());
+    disk.fail_next("sync", std::io::ErrorKind::Other);
+    assert!(!matches!(spool.claim(Queue::Local, &other), Ok(Some(_))), "nothing is attempted before the test");
+    // What a power cut brings back is whole.
+    let spool = common::open(&disk.power_cut(0));
+    assert_eq!(common::due(&spool, Queue::Relay, START).len(), 3);
+}
+
 #[test]
 fn every_cut_of_every_operation_leaves_a_lawful_state() {
     let mut cuts = 0;
@@ -219,6 +314,13 @@ fn a_mutant_without_a_sync_is_caught() {
         let scenario = scenarios().into_iter().find(|scenario| scenario.name == name).unwrap();
         assert!(replay(&scenario, mutant).is_err(), "{name} does not need {purpose:?}");
     }
+    let mutant = || {
+        let disk = that_syncs_all();
+        disk.skip(Purpose::Outcome);
+        disk
+    };
+    let scenario = scenarios().into_iter().find(|scenario| scenario.name == "relayed and settled together").unwrap();
+    assert!(replay(&scenario, mutant).is_err(), "the sync for all is not needed");
 }
 
 /// One call fails, nothing dies: either all is well, or there is an error and nothing, also after a power cut.

@@ -83,6 +83,10 @@ impl Log {
         self.clock.as_ref().unwrap().advance(by);
     }
 
+    pub fn all(&self) -> Vec<QueueId> {
+        self.order.clone()
+    }
+
     pub fn first(&self) -> QueueId {
         self.order[0]
     }
