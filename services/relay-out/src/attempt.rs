@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lib_mail::{By, Class, Enhanced, QueueId, Status, Timestamp};
+use lib_mail::{By, Class, Enhanced, Status, Timestamp};
 use lib_spool::{Claim, Error};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::{JoinSet, spawn_blocking};
@@ -16,7 +16,7 @@ use crate::ending::{outcomes, settle};
 use crate::events::{About, tell_events};
 use crate::hop::{Group, NextHop, Servers};
 use crate::message::Message;
-use crate::opening::{Claimed, Opened, Work, open};
+use crate::opening::{Claimed, Work};
 use crate::shared::Shared;
 use crate::targets::targets;
 use crate::terms::Terms;
@@ -41,9 +41,9 @@ pub(crate) enum Next {
 }
 
 /// Attempts a message.
-pub(crate) async fn attempt(shared: Arc<Shared>, id: QueueId) -> Next {
-    let terms = shared.terms.load_full();
-    let result = run(&shared, &terms, id).await;
+pub(crate) async fn attempt(shared: Arc<Shared>, claimed: Box<Claimed>) -> Next {
+    let id = claimed.claim.id();
+    let result = run(&shared, *claimed).await;
     result.unwrap_or_else(|error| {
         shared.warn(Some(id), "spool", error.to_string());
         Next::Trouble
@@ -57,15 +57,9 @@ pub(crate) async fn blocking<T: Send + 'static>(call: impl FnOnce() -> Result<T,
         .unwrap_or_else(|error| Err(Error::Disk { doing: "run a call of the spool", source: io::Error::other(error) }))
 }
 
-async fn run(shared: &Arc<Shared>, terms: &Arc<Terms>, id: QueueId) -> Result<Next, Error> {
-    let opened = blocking({
-        let (shared, terms) = (shared.clone(), terms.clone());
-        move || open(&shared, &terms, id)
-    });
-    let Claimed { claim, previous, work } = match opened.await? {
-        Opened::Left(next) => return Ok(next),
-        Opened::Claimed(claimed) => *claimed,
-    };
+async fn run(shared: &Arc<Shared>, claimed: Claimed) -> Result<Next, Error> {
+    let Claimed { terms, claim, previous, work } = claimed;
+    let (terms, id) = (&terms, claim.id());
     // The permits end with this function: by then what they stand for is recorded.
     let (last, _unrecorded) = match work {
         Work::None => (Vec::new(), Vec::new()),
@@ -180,7 +174,8 @@ async fn deliver(
         return (fates, None);
     };
     let manner = Manner::of(&hop, &terms);
-    let fates = place.visit(walk(&shared.dialer, &manner, &targets, &message, &indexes)).await;
+    // In a box, or each message's task would be moved about with room for two of them.
+    let fates = place.visit(Box::pin(walk(&shared.dialer, &manner, &targets, &message, &indexes))).await;
     tell_peer(&shared, &hop, &fates);
     let unrecorded = shared.unrecorded().await;
     place.went(how_it_went(&fates));

@@ -211,8 +211,7 @@ impl Drop for Waiting {
 
 impl Place {
     /// Runs a visit; where it lasts, others get the place.
-    pub(crate) async fn visit<T>(&mut self, visit: impl Future<Output = T>) -> T {
-        tokio::pin!(visit);
+    pub(crate) async fn visit<T>(&mut self, mut visit: impl Future<Output = T> + Unpin) -> T {
         if let Ok(result) = timeout(LASTING, &mut visit).await {
             return result;
         }

@@ -1,9 +1,12 @@
 //! The end of an attempt: its fates are recorded, and the message waits or goes.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{mem, thread};
 
 use lib_mail::{Class, Timestamp};
-use lib_spool::{Claim, Ended, Error, Outcome, Settled, Settling, What};
+use lib_spool::{Claim, Ended, Error, Outcome, Removals, Settled, Settling, What};
+use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
 
 use crate::attempt::{Next, blocking};
 use crate::events::{About, tell_settled};
@@ -37,15 +40,23 @@ pub(crate) async fn settle(
     last: Vec<Fate>,
     previous: Option<Timestamp>,
 ) -> Result<Next, Error> {
-    let id = claim.id();
-    let about = About::of(&claim);
-    let settled = blocking({
-        let (shared, terms) = (shared.clone(), terms.clone());
-        move || conclude(&shared, &terms, claim, &last, previous)
-    });
-    let settled = settled.await?;
+    let (id, about) = (claim.id(), About::of(&claim));
+    let together = goes_quietly(&claim, &last) && shared.spool.shares_removals();
+    let end = End { terms: terms.clone(), claim, last, previous };
+    let settled = if together {
+        Endings::settle(shared, end).await?
+    } else {
+        let shared = shared.clone();
+        blocking(move || end.conclude(&shared, None)).await?
+    };
     tell_settled(shared, id, &about, &settled);
     Ok(next(settled.ended, shared))
+}
+
+/// Whether all is done with it and nobody is to be told: then there is little to its end, and its removal can share a sync.
+fn goes_quietly(claim: &Claim, last: &[Fate]) -> bool {
+    let asked = claim.envelope().recipients.iter().any(|recipient| recipient.notify.on_success());
+    !asked && !last.is_empty() && last.iter().all(|fate| fate.status.is_success())
 }
 
 /// How a message fares whose claim has ended so.
@@ -57,30 +68,213 @@ pub(crate) fn next(ended: Ended, shared: &Shared) -> Next {
     }
 }
 
-fn conclude(
-    shared: &Shared,
-    terms: &Terms,
+/// An attempt at its end.
+struct End {
+    terms: Arc<Terms>,
     claim: Arc<Claim>,
-    last: &[Fate],
+    last: Vec<Fate>,
     previous: Option<Timestamp>,
-) -> Result<Settled, Error> {
-    let outcomes = outcomes(&claim, last);
-    let recorded = if outcomes.is_empty() { Ok(()) } else { claim.record(&outcomes) };
-    // Whoever read the message has ended: only this is left of the claim.
-    let claim = Arc::into_inner(claim).ok_or(Error::Misuse("a message is settled while it is read"))?;
-    let settling = Settling {
-        spool: &shared.spool,
-        schedule: &terms.schedule,
-        reporting: &terms.reporting,
-        queue_of: &|address| shared.queue_of(address, terms),
-        meant: &|address| shared.local.meant(address, terms),
-        now: shared.clock.now(),
-    };
-    if let Err(error) = recorded {
-        // Whoever was relayed would be given up, or warned of, as if nothing had happened.
-        settling.postpone(claim);
-        return Err(error);
-    }
-    settling.settle(claim, previous)
 }
 
+impl End {
+    /// Blocks.
+    fn conclude(self, shared: &Shared, removals: Option<&Removals<'_>>) -> Result<Settled, Error> {
+        let End { terms, claim, last, previous } = self;
+        let outcomes = outcomes(&claim, &last);
+        let recorded = match removals {
+            _ if outcomes.is_empty() => Ok(()),
+            Some(_) => claim.record_at_end(&outcomes),
+            None => claim.record(&outcomes),
+        };
+        // Whoever read the message has ended: only this is left of the claim.
+        let claim = Arc::into_inner(claim).ok_or(Error::Misuse("a message is settled while it is read"))?;
+        let settling = Settling {
+            spool: &shared.spool,
+            schedule: &terms.schedule,
+            reporting: &terms.reporting,
+            queue_of: &|address| shared.queue_of(address, &terms),
+            meant: &|address| shared.local.meant(address, &terms),
+            now: shared.clock.now(),
+        };
+        if let Err(error) = recorded {
+            // Whoever was relayed would be given up, or warned of, as if nothing had happened.
+            settling.postpone(claim);
+            return Err(error);
+        }
+        match removals {
+            Some(removals) => settling.settle_among(removals, claim, previous),
+            None => settling.settle(claim, previous),
+        }
+    }
+}
+
+/// Where it is told what came of an end.
+type Answer = oneshot::Sender<Result<Settled, Error>>;
+
+/// Messages at their end that wait to be settled: one thread settles together what has come meanwhile.
+#[derive(Default)]
+pub(crate) struct Endings(Mutex<Waiting>);
+
+#[derive(Default)]
+struct Waiting {
+    ends: Vec<(End, Answer)>,
+    /// A thread takes them.
+    attended: bool,
+}
+
+impl Endings {
+    /// Settles it, durably.
+    async fn settle(shared: &Arc<Shared>, end: End) -> Result<Settled, Error> {
+        let (answer, settled) = oneshot::channel();
+        if shared.endings.add(end, answer) {
+            let attendant = Attendant(shared.clone());
+            spawn_blocking(move || attendant.attend());
+        }
+        settled.await.unwrap_or(Err(Error::Misuse("the thread that settles messages broke off")))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a thread is wanted now.
+    fn add(&self, end: End, answer: Answer) -> bool {
+        let mut waiting = self.lock();
+        waiting.ends.push((end, answer));
+        !mem::replace(&mut waiting.attended, true)
+    }
+
+    /// What waits; where nothing does, the thread is no longer wanted.
+    fn take(&self) -> Option<Vec<(End, Answer)>> {
+        let mut waiting = self.lock();
+        let some = mem::take(&mut waiting.ends);
+        waiting.attended = !some.is_empty();
+        waiting.attended.then_some(some)
+    }
+}
+
+/// Settles those that wait. One that breaks off ends the others all the same, as what was sent must not be sent again.
+struct Attendant(Arc<Shared>);
+
+impl Attendant {
+    fn attend(&self) {
+        while let Some(some) = self.0.endings.take() {
+            settle_all(&self.0, some);
+        }
+    }
+}
+
+impl Drop for Attendant {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.attend();
+        }
+    }
+}
+
+fn settle_all(shared: &Shared, ends: Vec<(End, Answer)>) {
+    let removals = shared.spool.removals(ends.len());
+    let conclude = |(end, answer): (End, _)| (end.conclude(shared, removals.as_ref()), answer);
+    let settled: Vec<_> = ends.into_iter().map(conclude).collect();
+    if let Some(removals) = removals
+        && let Err(error) = removals.sync()
+    {
+        // They are gone, as far as anybody can see; there is nothing to be tried again.
+        shared.warn(None, "spool", error.to_string());
+    }
+    for (settled, answer) in settled {
+        // Who waited for it may have been broken off by a drain.
+        let _ = answer.send(settled);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lib_mail::{Enhanced, Notify, QueueId, Status};
+    use lib_spool::Queue;
+
+    use super::*;
+    use crate::tests::{MESSAGE, Node, START, settings};
+    use crate::walk::all;
+
+    fn end(node: &Node, id: QueueId, indexes: &[usize]) -> End {
+        let claim = Arc::new(node.shared.spool.claim(Queue::Relay, &id).unwrap().unwrap());
+        let last = all(indexes, &Status::local(250, Enhanced::new(2, 0, 0), "taken", START));
+        End { terms: node.shared.terms.load_full(), claim, last, previous: None }
+    }
+
+    type Settling = oneshot::Receiver<Result<Settled, Error>>;
+
+    fn ends(node: &Node, count: usize) -> (Vec<(End, Answer)>, Vec<Settling>) {
+        let one = || {
+            let (answer, settled) = oneshot::channel();
+            ((end(node, node.submit(&["b@far.example"], MESSAGE), &[0]), answer), settled)
+        };
+        (0..count).map(|_| one()).unzip()
+    }
+
+    fn syncs(node: &Node) -> Vec<String> {
+        node.disk.trace().into_iter().filter(|call| call.contains("sync")).collect()
+    }
+
+    #[test]
+    fn one_sync_stands_for_all_that_end_together_and_a_few_have_their_own() {
+        let node = Node::that_syncs_all(&settings(25));
+        for (count, want) in [(1, 1), (2, 2), (3, 1), (20, 1)] {
+            let (ends, settled) = ends(&node, count);
+            let before = syncs(&node).len();
+            settle_all(&node.shared, ends);
+            for mut settled in settled {
+                assert_eq!(settled.try_recv().unwrap().unwrap().ended, Ended::Finished);
+            }
+            let syncs = syncs(&node).split_off(before);
+            assert_eq!(syncs.len(), want, "{syncs:?}");
+            assert!(node.queue(Queue::Relay).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_message_that_has_not_ended_is_recorded_among_others_that_have() {
+        let node = Node::that_syncs_all(&settings(25));
+        let (mut ends, mut settled) = ends(&node, 3);
+        let waits = node.submit(&["b@far.example", "c@far.example"], MESSAGE);
+        let (answer, waiting) = oneshot::channel();
+        ends.push((end(&node, waits, &[0]), answer));
+        settled.push(waiting);
+        settle_all(&node.shared, ends);
+        let ended: Vec<_> = settled.iter_mut().map(|settled| settled.try_recv().unwrap().unwrap().ended).collect();
+        assert!(matches!(ended[..], [Ended::Finished, Ended::Finished, Ended::Finished, Ended::Deferred(_)]), "{ended:?}");
+        let [listing] = node.queue(Queue::Relay).try_into().unwrap();
+        assert_eq!((listing.id, listing.recipients.pending()), (waits, vec![1]));
+    }
+
+    #[test]
+    fn they_are_settled_where_their_sync_fails() {
+        let node = Node::that_syncs_all(&settings(25));
+        let (ends, settled) = ends(&node, 3);
+        node.disk.fail_next("syncfs", std::io::ErrorKind::Other);
+        settle_all(&node.shared, ends);
+        for mut settled in settled {
+            assert_eq!(settled.try_recv().unwrap().unwrap().ended, Ended::Finished, "it must not be sent again");
+        }
+        assert!(node.shared.spool.in_trouble());
+    }
+
+    #[test]
+    fn only_what_everybody_is_content_with_goes_quietly() {
+        let node = Node::new(&settings(25));
+        let status = |code, class| Status::local(code, Enhanced::new(class, 0, 0), "so it is", START);
+        for (notify, last, want) in [
+            (Notify::Default, all(&[0], &status(250, 2)), true),
+            (Notify::Never, all(&[0], &status(250, 2)), true),
+            (Notify::On { success: true, failure: true, delay: false }, all(&[0], &status(250, 2)), false),
+            (Notify::Default, all(&[0], &status(450, 4)), false),
+            (Notify::Default, all(&[0], &status(550, 5)), false),
+            (Notify::Default, Vec::new(), false),
+        ] {
+            let id = node.submit_with(&["b@far.example"], MESSAGE, |envelope| envelope.recipients[0].notify = notify);
+            let claim = node.shared.spool.claim(Queue::Relay, &id).unwrap().unwrap();
+            assert_eq!(goes_quietly(&claim, &last), want, "{notify:?}, {last:?}");
+        }
+    }
+}

@@ -29,6 +29,8 @@ pub(crate) enum Opened {
 
 /// A claimed message, read once.
 pub(crate) struct Claimed {
+    /// The terms by which it was grouped.
+    pub(crate) terms: Arc<Terms>,
     pub(crate) claim: Arc<Claim>,
     /// When the attempt before this one ended.
     pub(crate) previous: Option<Timestamp>,
@@ -48,17 +50,31 @@ pub(crate) enum Work {
     Many(Arc<Message>, Vec<Group>),
 }
 
+/// Opens messages, in their order. Blocks.
+pub(crate) fn open_all(shared: &Shared, ids: &[QueueId]) -> Vec<(QueueId, Opened)> {
+    let terms = shared.terms.load_full();
+    let one = |id: &QueueId| {
+        let opened = open(shared, &terms, *id).unwrap_or_else(|error| {
+            shared.warn(Some(*id), "spool", error.to_string());
+            Opened::Left(Next::Trouble)
+        });
+        (*id, opened)
+    };
+    ids.iter().map(one).collect()
+}
+
 /// Claims a message, and reads it where it can go on: of very many that wait for one destination each is claimed to learn that, so that must cost
 /// little. Blocks.
-pub(crate) fn open(shared: &Shared, terms: &Terms, id: QueueId) -> Result<Opened, Error> {
+fn open(shared: &Shared, terms: &Arc<Terms>, id: QueueId) -> Result<Opened, Error> {
     let Some(claim) = shared.spool.claim(Queue::Relay, &id)? else { return Ok(Opened::Left(Next::Gone)) };
     let previous = claim.recipients().last_at();
-    let returned = claim.bounce_wanted()?;
+    let returned = claim.bounce_was_wanted();
     if !returned {
         reroute(shared, terms, &claim)?;
     }
     let pending = claim.pending();
-    let claimed = |claim: Arc<Claim>, work| Ok(Opened::Claimed(Box::new(Claimed { claim, previous, work })));
+    let claimed =
+        |claim: Arc<Claim>, work| Ok(Opened::Claimed(Box::new(Claimed { terms: terms.clone(), claim, previous, work })));
     if returned || pending.is_empty() {
         return claimed(Arc::new(claim), Work::None);
     }

@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 
 use crate::destinations::{Destinations, Resumed};
 use crate::dial::Dialer;
+use crate::ending::Endings;
 use crate::pair::{Board, attend};
 use crate::scheduler::Scheduler;
 use crate::shared::{LocalMap, Shared, UNRECORDED};
@@ -78,6 +79,7 @@ fn open(role: &Role, recorder: Recorder) -> Result<(Shared, Resumed), String> {
         board: Board::new(Lists::open(&role.data.join("state"))),
         destinations,
         unrecorded: Arc::new(Semaphore::new(UNRECORDED)),
+        endings: Endings::default(),
         terms: ArcSwap::from_pointee(terms),
         clock,
     };

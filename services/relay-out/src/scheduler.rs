@@ -10,11 +10,12 @@ use lib_net::wake::{Receiver, Wake};
 use lib_record::What;
 use lib_spool::{Error, Limits, Queue, Spool};
 use tokio::sync::Semaphore;
-use tokio::task::{Id, JoinHandle, JoinSet, spawn_blocking};
+use tokio::task::{Id, JoinError, JoinHandle, JoinSet, spawn_blocking};
 use tokio::time::{interval, sleep, timeout};
 
 use crate::attempt::{Next, attempt};
 use crate::destinations::Resumed;
+use crate::opening::{Claimed, Opened, open_all};
 use crate::shared::Shared;
 use crate::terms::Terms;
 
@@ -28,6 +29,11 @@ const SCAN_SHARE: u32 = 100;
 const SOON_SHARE: u32 = 10;
 /// Messages in work for each connection that is allowed: those whose destination has no room wait without a connection.
 const MESSAGES_PER_CONNECTION: usize = 4;
+/// Messages that are opened by one call, at most, and such calls at one time, for the sake of a disk that is slow.
+const OPENED_TOGETHER: usize = 32;
+const OPENERS: usize = 8;
+/// How long one waits for others to be opened with where most of the room is taken.
+const COMPANY: Duration = Duration::from_millis(5);
 /// Ids that wait in memory, but where a person wants all tried; the rest stays on disk until the next scan.
 const MOST_WAITING: usize = 20_000;
 /// Datagrams taken at one time.
@@ -85,6 +91,10 @@ pub(crate) struct Scheduler {
     waiting: VecDeque<QueueId>,
     /// Waiting, in work, or resting.
     known: HashSet<QueueId>,
+    opening: JoinSet<Vec<(QueueId, Opened)>>,
+    being_opened: HashMap<Id, Vec<QueueId>>,
+    /// When the next are to be opened at the latest.
+    open_by: Option<Instant>,
     running: JoinSet<Next>,
     in_work: HashMap<Id, QueueId>,
     wishes: VecDeque<Wish>,
@@ -108,6 +118,9 @@ impl Scheduler {
             most,
             waiting: VecDeque::new(),
             known: HashSet::new(),
+            opening: JoinSet::new(),
+            being_opened: HashMap::new(),
+            open_by: None,
             running: JoinSet::new(),
             in_work: HashMap::new(),
             wishes: VecDeque::new(),
@@ -126,7 +139,7 @@ impl Scheduler {
     pub(crate) async fn run(mut self, wakes: Receiver, line: &mut Line) {
         let mut tick = interval(Duration::from_secs(1));
         loop {
-            self.start_attempts();
+            self.open_waiting();
             self.start_scan();
             tokio::select! {
                 order = line.next() => match order {
@@ -144,10 +157,12 @@ impl Scheduler {
                     // The scan finds what the datagrams would have told.
                     Err(_) => sleep(BREATH).await,
                 },
+                Some(opened) = self.opening.join_next_with_id() => self.opened(opened),
                 Some(ended) = self.running.join_next_with_id() => self.ended(ended),
                 // Before what is new: they have waited.
                 Some(ids) = self.resumed.recv() => ids.into_iter().rev().for_each(|id| self.waiting.push_front(id)),
                 scanned = finished(&mut self.scan) => self.scanned(scanned),
+                () = sleep(self.open_by.unwrap_or(Instant::now()).saturating_duration_since(Instant::now())), if self.open_by.is_some() => {}
                 () = sleep(self.next_scan.saturating_duration_since(Instant::now())), if self.scan.is_none() => {}
                 _ = tick.tick() => {
                     self.tick();
@@ -162,20 +177,72 @@ impl Scheduler {
         self.shared.terms.load().relay.enabled
     }
 
-    fn start_attempts(&mut self) {
-        while self.running.len() < self.most && self.enabled() {
-            let Some(id) = self.waiting.pop_front() else { return };
-            let (shared, draining) = (self.shared.clone(), self.draining.clone());
-            let task = self.running.spawn(async move {
-                let next = attempt(shared, id).await;
-                if next == Next::Trouble {
-                    // A drain does not wait for who only rests.
-                    let _ = timeout(REST, draining.acquire()).await;
-                }
-                next
-            });
-            self.in_work.insert(task.id(), id);
+    fn open_waiting(&mut self) {
+        while self.opening.len() < OPENERS && !self.waiting.is_empty() && self.enabled() {
+            let in_work = self.running.len() + self.being_opened.values().map(Vec::len).sum::<usize>();
+            let room = self.most.saturating_sub(in_work);
+            if self.waits_for_company(room) {
+                return;
+            }
+            let share = self.waiting.len().div_ceil(OPENERS - self.opening.len());
+            let ids: Vec<QueueId> = self.waiting.drain(..share.min(OPENED_TOGETHER).min(room)).collect();
+            let (shared, opened) = (self.shared.clone(), ids.clone());
+            let task = self.opening.spawn_blocking(move || open_all(&shared, &opened));
+            self.being_opened.insert(task.id(), ids);
         }
+    }
+
+    /// Whether what waits is to wait for a moment more, as there is little room: those for which there is room soon are opened with it.
+    fn waits_for_company(&mut self, room: usize) -> bool {
+        let enough = OPENED_TOGETHER.min(self.most / 8).min(self.waiting.len()).max(1);
+        let now = Instant::now();
+        match self.open_by {
+            _ if room == 0 || room >= enough => self.open_by = None,
+            None => self.open_by = Some(now + COMPANY),
+            Some(by) if by <= now => self.open_by = None,
+            Some(_) => {}
+        }
+        room == 0 || self.open_by.is_some()
+    }
+
+    fn opened(&mut self, opened: Result<(Id, Vec<(QueueId, Opened)>), JoinError>) {
+        let (task, opened) = match opened {
+            Ok(opened) => opened,
+            Err(error) => (error.id(), Vec::new()),
+        };
+        let ids = self.being_opened.remove(&task).unwrap_or_default();
+        if opened.is_empty() {
+            ids.into_iter().for_each(|id| self.rest(id));
+        }
+        for (id, opened) in opened {
+            match opened {
+                Opened::Claimed(claimed) => self.attempt(id, claimed),
+                Opened::Left(Next::Trouble) => self.rest(id),
+                Opened::Left(next) => self.left(id, next),
+            }
+        }
+    }
+
+    fn attempt(&mut self, id: QueueId, claimed: Box<Claimed>) {
+        let (shared, draining) = (self.shared.clone(), self.draining.clone());
+        let task = self.running.spawn(async move {
+            let next = attempt(shared, claimed).await;
+            if next == Next::Trouble {
+                rest(&draining).await;
+            }
+            next
+        });
+        self.in_work.insert(task.id(), id);
+    }
+
+    /// Leaves a message alone for a while.
+    fn rest(&mut self, id: QueueId) {
+        let draining = self.draining.clone();
+        let task = self.running.spawn(async move {
+            rest(&draining).await;
+            Next::Trouble
+        });
+        self.in_work.insert(task.id(), id);
     }
 
     fn start_scan(&mut self) {
@@ -250,16 +317,21 @@ impl Scheduler {
         }
     }
 
-    fn ended(&mut self, ended: Result<(Id, Next), tokio::task::JoinError>) {
+    fn ended(&mut self, ended: Result<(Id, Next), JoinError>) {
         let (task, next) = match ended {
             Ok(ended) => ended,
             Err(error) => (error.id(), Next::Trouble),
         };
         if let Some(id) = self.in_work.remove(&task) {
-            self.shared.destinations.attempted(id, next == Next::Parked);
-            if next != Next::Parked {
-                self.known.remove(&id);
-            }
+            self.left(id, next);
+        }
+    }
+
+    /// Nothing more is done with it now.
+    fn left(&mut self, id: QueueId, next: Next) {
+        self.shared.destinations.attempted(id, next == Next::Parked);
+        if next != Next::Parked {
+            self.known.remove(&id);
         }
         if let Next::Due(due) = next {
             self.scan_by(Instant::now() + self.shared.clock.real_until(due).max(BREATH));
@@ -314,6 +386,11 @@ impl Scheduler {
         }
         self.part_with(true);
     }
+}
+
+/// A drain does not wait for who only rests.
+async fn rest(draining: &Semaphore) {
+    let _ = timeout(REST, draining.acquire()).await;
 }
 
 /// Waits for a running scan; for ever where there is none.

@@ -16,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::destinations::Destinations;
 use crate::dial::Dialer;
+use crate::ending::Endings;
 use crate::pair::Board;
 use crate::terms::Terms;
 
@@ -33,6 +34,7 @@ pub(crate) struct Shared {
     pub(crate) local: LocalMap,
     pub(crate) destinations: Destinations,
     pub(crate) unrecorded: Arc<Semaphore>,
+    pub(crate) endings: Endings,
     pub(crate) board: Board,
 }
 

@@ -17,6 +17,8 @@ use tokio::sync::Semaphore;
 use crate::attempt::{Next, attempt};
 use crate::destinations::{Destinations, Resumed};
 use crate::dial::Dialer;
+use crate::ending::Endings;
+use crate::opening::{Opened, open_all};
 use crate::shared::{LocalMap, Shared, UNRECORDED};
 use crate::terms::Terms;
 
@@ -57,9 +59,19 @@ pub(crate) fn settings(port: u16) -> Settings {
 
 impl Node {
     pub(crate) fn new(settings: &Settings) -> Node {
+        Node::on(SimDisk::new(), settings)
+    }
+
+    /// One where a sync of the whole disk stands for those of many files.
+    pub(crate) fn that_syncs_all(settings: &Settings) -> Node {
+        let disk = SimDisk::new();
+        disk.can_sync_all();
+        Node::on(disk, settings)
+    }
+
+    fn on(disk: SimDisk, settings: &Settings) -> Node {
         let dir = tempfile::tempdir().unwrap();
         let clock = Clock::manual(START);
-        let disk = SimDisk::new();
         let options = Options { disk: Disk::from(&disk), ..Options::new(clock.clone(), 1_000_000) };
         let spool = Spool::open(&dir.path().join("spool"), options).unwrap();
         let nobody: SocketAddr = "127.0.0.1:9".parse().unwrap();
@@ -76,6 +88,7 @@ impl Node {
             board: crate::pair::Board::new(lib_account::Lists::open(dir.path())),
             destinations,
             unrecorded: Arc::new(Semaphore::new(UNRECORDED)),
+            endings: Endings::default(),
             terms: ArcSwap::from_pointee(terms),
         };
         Node { shared: Arc::new(shared), clock, disk, resumed: std::sync::Mutex::new(Some(resumed)), dir }
@@ -100,7 +113,12 @@ impl Node {
     }
 
     pub(crate) async fn attempt(&self, id: QueueId) -> Next {
-        attempt(self.shared.clone(), id).await
+        let shared = self.shared.clone();
+        let opened = tokio::task::spawn_blocking(move || open_all(&shared, &[id])).await.unwrap().pop().unwrap();
+        match opened {
+            (_, Opened::Claimed(claimed)) => attempt(self.shared.clone(), claimed).await,
+            (_, Opened::Left(next)) => next,
+        }
     }
 
     /// What lies in a queue.

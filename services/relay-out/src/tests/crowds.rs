@@ -47,6 +47,26 @@ async fn a_destination_that_says_nothing_holds_up_nobody_and_its_mail_stays_with
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_full_queue_is_opened_and_settled_in_groups_and_each_message_goes_once() {
+    let server = Scripted::start("127.0.0.1:0").await;
+    let mut settings = settings(server.address.port());
+    settings.relay.concurrency = 16;
+    for node in [Node::new(&settings), Node::that_syncs_all(&settings)] {
+        let before = server.messages().len();
+        let mut ids: Vec<QueueId> = (0..4 * EACH).map(|_| node.submit(&["b@[127.0.0.1]"], MESSAGE)).collect();
+        let running = run(&node, settings.clone());
+        wait_until("an empty queue", || node.queue(Queue::Relay).is_empty()).await;
+        running.drain().await;
+        let messages = server.messages().split_off(before);
+        let id = |message: &Vec<u8>| String::from_utf8_lossy(message).split(" id ").nth(1).unwrap()[..20].parse().unwrap();
+        let mut went: Vec<QueueId> = messages.iter().map(id).collect();
+        ids.sort_unstable();
+        went.sort_unstable();
+        assert!(ids == went, "{} went for {}", went.len(), ids.len());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_has_enough_for_the_moment_gets_the_rest_a_moment_later() {
     let server = Scripted::start("127.0.0.1:0").await;
     let settings = settings(server.address.port());
