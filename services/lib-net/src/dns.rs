@@ -21,6 +21,8 @@ pub const MAX_ANSWERS: usize = 50;
 const NEGATIVE_TTL: Duration = Duration::from_secs(60);
 /// How long it is believed that this host has IPv6, or has none.
 const V6_KNOWN: Duration = Duration::from_secs(3);
+/// How long an address holds that stands for itself.
+const LITERAL: Duration = Duration::from_secs(3600);
 /// Answers kept.
 const CACHE_SIZE: u64 = 4096;
 
@@ -48,6 +50,15 @@ pub struct MxHost {
     pub preference: u16,
     /// The host, without a dot at its end, as the zone spells it.
     pub name: String,
+}
+
+/// What name servers said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer<T> {
+    /// What they said.
+    pub found: T,
+    /// Until when it holds, by the shortest TTL. In the past where a part of the answer is missing.
+    pub until: Instant,
 }
 
 /// Which addresses are of use.
@@ -94,9 +105,9 @@ impl Dns {
     }
 
     /// The MX hosts of `domain`, at least one, in no order. A null MX beside others counts as none.
-    pub async fn mx(&self, domain: &Domain) -> Result<Vec<MxHost>, DnsError> {
-        let records = self.lookup(&domain.key(), RecordType::MX).await?;
-        let all: Vec<MxHost> = records
+    pub async fn mx(&self, domain: &Domain) -> Result<Answer<Vec<MxHost>>, DnsError> {
+        let Answer { found, until } = self.lookup(&domain.key(), RecordType::MX).await?;
+        let all: Vec<MxHost> = found
             .iter()
             .filter_map(|data| match data {
                 RData::MX(mx) => Some(MxHost { preference: mx.preference, name: without_dot(&mx.exchange) }),
@@ -108,23 +119,27 @@ impl Dns {
         match (all.is_empty(), hosts.is_empty()) {
             (true, _) => Err(DnsError::NoRecord),
             (false, true) => Err(DnsError::NullMx),
-            (false, false) => Ok(hosts),
+            (false, false) => Ok(Answer { found: hosts, until }),
         }
     }
 
     /// The addresses of `host` (a name without a dot at its end, or an address literal as `[192.0.2.1]`), at least one, IPv6 first.
     /// Where one family cannot be looked up and the other can, the other's addresses are the answer.
-    pub async fn addresses(&self, host: &str, families: Families) -> Result<Vec<IpAddr>, DnsError> {
+    pub async fn addresses(&self, host: &str, families: Families) -> Result<Answer<Vec<IpAddr>>, DnsError> {
         if let Some(literal) = host.parse::<Domain>().ok().and_then(|domain| domain.literal()) {
-            return Ok(vec![literal]);
+            return Ok(Answer { found: vec![literal], until: Instant::now() + LITERAL });
         }
         let v6 = async { if families.v6 { self.lookup(host, RecordType::AAAA).await } else { Err(DnsError::NoRecord) } };
         let v4 = async { if families.v4 { self.lookup(host, RecordType::A).await } else { Err(DnsError::NoRecord) } };
         let (v6, v4) = tokio::join!(v6, v4);
+        let there = || [&v6, &v4].into_iter().flatten();
         let found: Vec<IpAddr> =
-            [&v6, &v4].into_iter().flatten().flatten().filter_map(RData::ip_addr).take(MAX_ANSWERS).collect();
-        if !found.is_empty() {
-            return Ok(found);
+            there().flat_map(|answer| &answer.found).filter_map(RData::ip_addr).take(MAX_ANSWERS).collect();
+        if let Some(until) = there().map(|answer| answer.until).min()
+            && !found.is_empty()
+        {
+            let half = [&v6, &v4].into_iter().any(|answer| matches!(answer, Err(DnsError::Temporary(_))));
+            return Ok(Answer { found, until: if half { Instant::now() } else { until } });
         }
         match (v6, v4) {
             (Err(DnsError::Temporary(why)), _) | (_, Err(DnsError::Temporary(why))) => Err(DnsError::Temporary(why)),
@@ -133,12 +148,15 @@ impl Dns {
         }
     }
 
-    async fn lookup(&self, name: &str, kind: RecordType) -> Result<Vec<RData>, DnsError> {
+    async fn lookup(&self, name: &str, kind: RecordType) -> Result<Answer<Vec<RData>>, DnsError> {
         // A dot at the end keeps the search list of resolv.conf out.
         let name = Name::from_ascii(format!("{name}.")).map_err(|_| DnsError::NoSuchName)?;
         match tokio::time::timeout(self.patience, self.resolver.lookup(name, kind)).await {
             Err(_) => Err(DnsError::Temporary("the name servers do not answer".into())),
-            Ok(Ok(answer)) => Ok(answer.answers().iter().map(|record| record.data.clone()).collect()),
+            Ok(Ok(answer)) => {
+                let found = answer.answers().iter().map(|record| record.data.clone()).collect();
+                Ok(Answer { found, until: answer.valid_until() })
+            }
             Ok(Err(error)) if error.is_nx_domain() => Err(DnsError::NoSuchName),
             Ok(Err(error)) if is_no_data(&error) => Err(DnsError::NoRecord),
             Ok(Err(error)) => Err(DnsError::Temporary(format!("look-up failed: {error}"))),

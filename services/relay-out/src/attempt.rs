@@ -18,7 +18,6 @@ use crate::hop::{Group, NextHop, Servers};
 use crate::message::Message;
 use crate::opening::{Claimed, Work};
 use crate::shared::Shared;
-use crate::targets::targets;
 use crate::terms::Terms;
 use crate::walk::{Fate, all, walk};
 
@@ -155,7 +154,7 @@ async fn deliver(
     ticket: Ticket,
     patience: Option<Duration>,
 ) -> (Vec<Fate>, Option<OwnedSemaphorePermit>) {
-    let found = targets(&shared.dns, &terms, &hop, shared.clock.now()).await;
+    let found = shared.directory.targets(&terms, &hop, shared.clock.now()).await;
     let targets = match found {
         Ok(targets) => targets,
         Err(status) => {

@@ -21,6 +21,7 @@ use crate::ending::Endings;
 use crate::pair::{Board, attend};
 use crate::scheduler::Scheduler;
 use crate::shared::{LocalMap, Shared, UNRECORDED};
+use crate::targets::Directory;
 use crate::terms::Terms;
 
 /// How long one try at one name server may take.
@@ -44,14 +45,19 @@ fn begin(mut role: Role) -> Result<(), String> {
     let recorder = Recorder::to_standard_output().map_err(|error| error.to_string())?;
     let threads = role.settings.spool.sync_threads as usize;
     let runtime = runtime::build("relay-out", threads).map_err(|error| error.to_string())?;
-    runtime.block_on(async {
+    // The supervisor's line is kept until all events are written.
+    let _role = runtime.block_on(async {
         let wakes = Receiver::new(wakes).map_err(|error| error.to_string())?;
         let (shared, resumed) = open(&role, recorder.clone())?;
         role.line.reporter().ready();
         let shared = Arc::new(shared);
         tokio::spawn(attend(shared.clone()));
-        Scheduler::new(shared, resumed).run(wakes, &mut role.line).await;
-        Ok::<_, String>(())
+        // Among those whom it waits for: on the thread that is blocked here, each of their ends would have to wake another one.
+        let scheduler = tokio::spawn(async move {
+            Scheduler::new(shared, resumed).run(wakes, &mut role.line).await;
+            role
+        });
+        scheduler.await.map_err(|error| error.to_string())
     })?;
     // What is still in work is cut: its claims end with the process, and it is attempted again.
     runtime.shutdown_background();
@@ -73,7 +79,7 @@ fn open(role: &Role, recorder: Recorder) -> Result<(Shared, Resumed), String> {
         spool,
         recorder,
         waker: Waker::new(&role.data.join("run")),
-        dns,
+        directory: Directory::new(dns),
         dialer: Dialer::new(clock.clone()),
         local: LocalMap::new(base),
         board: Board::new(Lists::open(&role.data.join("state"))),

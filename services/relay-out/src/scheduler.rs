@@ -1,6 +1,7 @@
 //! Which message is attempted when: woken by datagrams, and by a slow scan for what no datagram told.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -282,6 +283,7 @@ impl Scheduler {
     fn wish(&mut self, wish: Wish) {
         self.shared.dialer.idle.forget_unreachable();
         self.shared.destinations.forgive();
+        self.shared.directory.forget();
         if !self.wishes.contains(&wish) && self.wishes.len() < WAKES {
             self.wishes.push_back(wish);
         }
@@ -362,6 +364,7 @@ impl Scheduler {
         self.shared.terms.store(Arc::new(terms));
         self.shared.destinations.forgive();
         self.shared.destinations.set_most(self.shared.terms.load().relay.concurrency);
+        self.shared.directory.forget();
         self.shared.board.reload();
         self.part_with(true);
         self.next_scan = Instant::now();
@@ -378,6 +381,8 @@ impl Scheduler {
 
     async fn drain(mut self) {
         self.draining.close();
+        // What was only claimed is free again.
+        drop(mem::take(&mut self.opening));
         self.part_with(true);
         let all = async { while self.running.join_next().await.is_some() {} };
         if timeout(DRAIN, all).await.is_err() {

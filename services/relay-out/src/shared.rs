@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 use lib_host::{Change, Clock, Watched};
 use lib_mail::{Address, Domain, QueueId, meant_domain};
-use lib_net::dns::Dns;
 use lib_net::recorder::Recorder;
 use lib_net::wake::{Consumer, Wake, Waker};
 use lib_policy::{LineProblem, LocalDomains, RelayDomains};
@@ -18,6 +17,7 @@ use crate::destinations::Destinations;
 use crate::dial::Dialer;
 use crate::ending::Endings;
 use crate::pair::Board;
+use crate::targets::Directory;
 use crate::terms::Terms;
 
 /// Answers of peers that are not recorded yet, in all: docs/spool.md names this number.
@@ -28,7 +28,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) recorder: Recorder,
     pub(crate) waker: Waker,
-    pub(crate) dns: Dns,
+    pub(crate) directory: Directory,
     pub(crate) dialer: Dialer,
     pub(crate) terms: ArcSwap<Terms>,
     pub(crate) local: LocalMap,

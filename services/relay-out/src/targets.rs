@@ -1,15 +1,19 @@
 //! The MX walk's order: which addresses to try for a destination, and whether one of them is this host (R3.1).
 
+mod known;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::time::Instant;
 
 use futures_util::future::join_all;
 use lib_mail::{Domain, Enhanced, Status, Timestamp};
-use lib_net::dns::{Dns, DnsError, Families, MxHost, has_global_ipv6, is_own_loopback};
+use lib_net::dns::{Answer, Dns, DnsError, Families, MxHost, has_global_ipv6, is_own_loopback};
 use lib_settings::Ipv6;
 
 use crate::hop::{NextHop, Servers};
 use crate::pair::Peer;
 use crate::terms::Terms;
+use known::Known;
 
 /// MX hosts whose addresses are looked up in one attempt.
 const MAX_HOSTS: usize = 50;
@@ -82,27 +86,50 @@ fn is_local(address: IpAddr) -> bool {
     address.is_loopback() || source.is_ok_and(|source| source.ip() == address)
 }
 
-/// The addresses to try, in order; at least one. An error is the fate of all recipients there.
-pub(crate) async fn targets(dns: &Dns, terms: &Terms, hop: &NextHop, now: Timestamp) -> Result<Vec<Target>, Status> {
-    let families = families(terms);
-    match &hop.servers {
-        Servers::Host(host, port) => {
-            let addresses = addresses(dns, host.as_str(), families, terms).await;
-            let addresses = addresses.map_err(|error| host_unknown(host, &error, now))?;
-            Ok(with_port(host.as_str(), &addresses, *port))
-        }
-        Servers::Peer { name, domain } => {
-            let peer = terms.peer(name).ok_or_else(|| peer_unknown(name, "the settings do not name it", now))?;
-            let found = peer_targets(dns, terms, peer, domain.as_ref(), now).await;
-            // Whatever a name server says, it is no reason to return mail that a peer is to have.
-            let found = found.map_err(|status| peer_unknown(name, &status.text, now))?;
-            Ok(found.into_iter().map(|target| Target { key: Some(peer.fingerprint.clone()), ..target }).collect())
-        }
-        Servers::Of(domain) => {
-            let hosts = hosts(dns, terms, domain, families, now).await?;
-            in_order(hosts, &Own::new(terms), lib_host::random_bytes).map_err(|fault| fault.status(domain, now))
+/// Where servers are looked up.
+pub(crate) struct Directory {
+    dns: Dns,
+    known: Known,
+}
+
+impl Directory {
+    pub(crate) fn new(dns: Dns) -> Directory {
+        Directory { dns, known: Known::default() }
+    }
+
+    /// What was looked up counts no more, whatever its TTL.
+    pub(crate) fn forget(&self) {
+        self.known.forget();
+    }
+
+    /// The addresses to try, in order; at least one. An error is the fate of all recipients there.
+    pub(crate) async fn targets(&self, terms: &Terms, hop: &NextHop, now: Timestamp) -> Result<Vec<Target>, Status> {
+        let (dns, families) = (&self.dns, families(terms));
+        match &hop.servers {
+            Servers::Host(host, port) => {
+                let found = self.known.or(hop.key(), families, host_alone(dns, host, families, terms, now)).await?;
+                let addresses = found.iter().flat_map(|(_, addresses)| addresses).flatten();
+                Ok(with_port(host.as_str(), &addresses.copied().collect::<Vec<_>>(), *port))
+            }
+            Servers::Peer { name, domain } => {
+                let peer = terms.peer(name).ok_or_else(|| peer_unknown(name, "the settings do not name it", now))?;
+                let found = peer_targets(dns, terms, peer, domain.as_ref(), now).await;
+                // Whatever a name server says, it is no reason to return mail that a peer is to have.
+                let found = found.map_err(|status| peer_unknown(name, &status.text, now))?;
+                Ok(found.into_iter().map(|target| Target { key: Some(peer.fingerprint.clone()), ..target }).collect())
+            }
+            Servers::Of(domain) => {
+                let found = self.known.or(hop.key(), families, hosts(dns, terms, domain, families, now)).await?;
+                in_order(&found, &Own::new(terms), lib_host::random_bytes).map_err(|fault| fault.status(domain, now))
+            }
         }
     }
+}
+
+async fn host_alone(dns: &Dns, host: &Domain, families: Families, terms: &Terms, now: Timestamp) -> Result<Found, Status> {
+    let Answer { found, until } =
+        addresses(dns, host.as_str(), families, terms).await.map_err(|error| host_unknown(host, &error, now))?;
+    Ok(Found { hosts: vec![(MxHost { preference: 0, name: host.as_str().to_owned() }, Ok(found))], until: Some(until) })
 }
 
 /// The peer's host, or where none is named the MX hosts of the domain.
@@ -118,15 +145,15 @@ async fn peer_targets(
         (Some(host), _) => {
             let found = match host.literal() {
                 Some(literal) => Ok(vec![literal]),
-                None => addresses(dns, &host.key(), families, terms).await,
+                None => addresses(dns, &host.key(), families, terms).await.map(|answer| answer.found),
             };
             let found = found.map_err(|error| peer_unknown(&peer.name, &error.to_string(), now))?;
             return Ok(with_port(host.as_str(), &found, peer.port));
         }
-        (None, Some(domain)) => (hosts(dns, terms, domain, families, now).await?, domain),
+        (None, Some(domain)) => (hosts(dns, terms, domain, families, now).await?.hosts, domain),
         (None, None) => return Err(peer_unknown(&peer.name, "it has neither host nor domains", now)),
     };
-    let found = in_order(hosts, &Own::new(terms), lib_host::random_bytes).map_err(|fault| fault.status(domain, now))?;
+    let found = in_order(&hosts, &Own::new(terms), lib_host::random_bytes).map_err(|fault| fault.status(domain, now))?;
     Ok(found.into_iter().map(|target| Target { address: SocketAddr::new(target.address.ip(), peer.port), ..target }).collect())
 }
 
@@ -140,35 +167,46 @@ fn families(terms: &Terms) -> Families {
     Families { v4: true, v6: v6 || (terms.relay.allow_loopback && terms.relay.ipv6 == Ipv6::Auto) }
 }
 
-async fn addresses(dns: &Dns, host: &str, families: Families, terms: &Terms) -> Result<Vec<IpAddr>, DnsError> {
-    let mut found = dns.addresses(host, families).await?;
+async fn addresses(dns: &Dns, host: &str, families: Families, terms: &Terms) -> Result<Answer<Vec<IpAddr>>, DnsError> {
+    let mut answer = dns.addresses(host, families).await?;
     let global = terms.relay.ipv6 != Ipv6::Auto || has_global_ipv6();
-    found.retain(|address| address.is_ipv4() || address.is_loopback() || global);
-    if found.is_empty() { Err(DnsError::NoRecord) } else { Ok(found) }
+    answer.found.retain(|address| address.is_ipv4() || address.is_loopback() || global);
+    if answer.found.is_empty() { Err(DnsError::NoRecord) } else { Ok(answer) }
 }
 
 type Resolved = Vec<(MxHost, Result<Vec<IpAddr>, DnsError>)>;
 
+/// Hosts that were looked up.
+struct Found {
+    hosts: Resolved,
+    /// Until when all that is said of them holds; `None` where something could not be found out.
+    until: Option<Instant>,
+}
+
 /// The mail hosts of a domain with what is known of their addresses.
-async fn hosts(dns: &Dns, terms: &Terms, domain: &Domain, families: Families, now: Timestamp) -> Result<Resolved, Status> {
+async fn hosts(dns: &Dns, terms: &Terms, domain: &Domain, families: Families, now: Timestamp) -> Result<Found, Status> {
     let own = |host: &str| MxHost { preference: 0, name: host.to_owned() };
     let own_addresses = async || addresses(dns, &domain.key(), families, terms).await;
     if let Some(literal) = domain.literal() {
-        return Ok(vec![(own(domain.as_str()), Ok(vec![literal]))]);
+        return Ok(Found { hosts: vec![(own(domain.as_str()), Ok(vec![literal]))], until: None });
     }
     match dns.mx(domain).await {
-        Ok(mut hosts) => {
+        Ok(Answer { found: mut hosts, until }) => {
             hosts.sort_by_key(|host| host.preference);
             hosts.truncate(MAX_HOSTS);
-            Ok(join_all(hosts.into_iter().map(async |host| {
+            let each = hosts.into_iter().map(async |host| {
                 let found = addresses(dns, &host.name, families, terms).await;
                 (host, found)
-            }))
-            .await)
+            });
+            let found = join_all(each).await;
+            let whole = found.iter().all(|(_, addresses)| addresses.is_ok());
+            let until = found.iter().flat_map(|(_, addresses)| addresses).map(|answer| answer.until).fold(until, Instant::min);
+            let hosts = found.into_iter().map(|(host, addresses)| (host, addresses.map(|answer| answer.found))).collect();
+            Ok(Found { hosts, until: whole.then_some(until) })
         }
         // RFC 5321 §5.1: without an MX the domain is its own host.
         Err(DnsError::NoRecord) => match own_addresses().await {
-            Ok(found) => Ok(vec![(own(&domain.key()), Ok(found))]),
+            Ok(Answer { found, until }) => Ok(Found { hosts: vec![(own(&domain.key()), Ok(found))], until: Some(until) }),
             Err(error) => Err(domain_unknown(domain, &error, now)),
         },
         Err(error) => Err(domain_unknown(domain, &error, now)),
@@ -201,12 +239,12 @@ impl NoTarget {
 }
 
 /// Lowest preference first, equal ones at random, all addresses of each; never a host with our own preference or a worse one.
-fn in_order(hosts: Resolved, own: &Own<'_>, random: fn() -> [u8; 8]) -> Result<Vec<Target>, NoTarget> {
+fn in_order(hosts: &Resolved, own: &Own<'_>, random: fn() -> [u8; 8]) -> Result<Vec<Target>, NoTarget> {
     let is_own = |(host, addresses): &(MxHost, Result<Vec<IpAddr>, DnsError>)| {
         own.is_name(&host.name) || addresses.iter().flatten().any(|address| own.is_address(*address))
     };
     let ours = hosts.iter().filter(|host| is_own(host)).map(|(host, _)| host.preference).min();
-    let mut better: Vec<_> = hosts.into_iter().filter(|(host, _)| ours.is_none_or(|ours| host.preference < ours)).collect();
+    let mut better: Vec<_> = hosts.iter().filter(|(host, _)| ours.is_none_or(|ours| host.preference < ours)).collect();
     if better.is_empty() {
         return Err(NoTarget::Loop);
     }
@@ -215,7 +253,7 @@ fn in_order(hosts: Resolved, own: &Own<'_>, random: fn() -> [u8; 8]) -> Result<V
     let mut why = String::from("it has no address");
     for (host, addresses) in better {
         match addresses {
-            Ok(addresses) => targets.extend(with_port(&host.name, &addresses, own.port)),
+            Ok(addresses) => targets.extend(with_port(&host.name, addresses, own.port)),
             Err(error) => why = format!("{}: {error}", host.name),
         }
     }

@@ -20,6 +20,7 @@ use crate::dial::Dialer;
 use crate::ending::Endings;
 use crate::opening::{Opened, open_all};
 use crate::shared::{LocalMap, Shared, UNRECORDED};
+use crate::targets::Directory;
 use crate::terms::Terms;
 
 mod crowds;
@@ -82,7 +83,7 @@ impl Node {
             clock: clock.clone(),
             recorder: Recorder::silent(),
             waker: Waker::new(dir.path()),
-            dns: Dns::new(&[nobody], Duration::from_millis(50)).unwrap(),
+            directory: Directory::new(Dns::new(&[nobody], Duration::from_millis(50)).unwrap()),
             dialer: Dialer::new(clock.clone()),
             local: LocalMap::new(dir.path()),
             board: crate::pair::Board::new(lib_account::Lists::open(dir.path())),

@@ -8,7 +8,7 @@ use super::*;
 
 type Zone = Vec<(&'static str, Vec<RData>)>;
 
-/// A name server of a few lines: what is not in the zone does not exist; `broken.example` is SERVFAIL.
+/// A name server of a few lines: what is not in the zone does not exist; `broken.example` is SERVFAIL, and so is AAAA of `half.example`.
 async fn serve(zone: Zone) -> SocketAddr {
     let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
@@ -30,7 +30,9 @@ fn answer(query: &Message, zone: &Zone) -> Message {
     let mut reply = Message::response(query.metadata.id, query.metadata.op_code);
     reply.add_query(asked.clone());
     match zone.iter().find(|(held, _)| *held == name) {
-        _ if name == "broken.example" => reply.metadata.response_code = ResponseCode::ServFail,
+        _ if name == "broken.example" || name == "half.example" && asked.query_type() == RecordType::AAAA => {
+            reply.metadata.response_code = ResponseCode::ServFail
+        }
         None => reply.metadata.response_code = ResponseCode::NXDomain,
         Some((_, records)) => {
             for data in records.iter().filter(|data| data.record_type() == asked.query_type()) {
@@ -54,6 +56,7 @@ fn zone() -> Zone {
         ("both.example", vec![mx(0, "."), mx(5, "mx.both.example.")]),
         ("a-only.example", vec![v4.clone()]),
         ("dual.example", vec![v4.clone(), v6]),
+        ("half.example", vec![v4.clone()]),
         ("empty.example", vec![RData::CNAME(CNAME(Name::root()))]),
         ("xn--bj0bj06e.example", vec![mx(1, "mx.two.example.")]),
     ]
@@ -71,7 +74,7 @@ async fn mx_outcomes() {
         ("nowhere.example", Err(DnsError::NoSuchName)),
         ("한글.example", Ok(vec![host(1, "mx.two.example")])),
     ] {
-        let got = dns.mx(&domain.parse().unwrap()).await;
+        let got = dns.mx(&domain.parse().unwrap()).await.map(|answer| answer.found);
         assert_eq!(got, want, "{domain}");
     }
     let broken = dns.mx(&"broken.example".parse().unwrap()).await;
@@ -87,12 +90,28 @@ async fn address_outcomes() {
         ("a-only.example", all, Ok(vec![ip("192.0.2.1")])),
         ("dual.example", all, Ok(vec![ip("2001:db8::1"), ip("192.0.2.1")])),
         ("dual.example", v4, Ok(vec![ip("192.0.2.1")])),
+        ("half.example", all, Ok(vec![ip("192.0.2.1")])),
         ("two.example", all, Err(DnsError::NoRecord)),
         ("nowhere.example", v4, Err(DnsError::NoSuchName)),
         ("[127.0.0.9]", v4, Ok(vec![ip("127.0.0.9")])),
         ("[IPv6:2001:db8::9]", v4, Ok(vec![ip("2001:db8::9")])),
     ] {
-        assert_eq!(dns.addresses(host, families).await, want, "{host}");
+        assert_eq!(dns.addresses(host, families).await.map(|answer| answer.found), want, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_says_how_long_it_holds() {
+    let dns = Dns::new(&[serve(zone()).await], Duration::from_secs(2)).unwrap();
+    let (all, begun) = (Families { v4: true, v6: true }, Instant::now());
+    let seconds = |until: Instant| until.saturating_duration_since(begun).as_secs();
+    let mx = dns.mx(&"two.example".parse().unwrap()).await.unwrap();
+    assert!((59..70).contains(&seconds(mx.until)), "{:?}", seconds(mx.until));
+    for (host, want) in
+        [("dual.example", 59..70), ("a-only.example", 59..70), ("half.example", 0..10), ("[127.0.0.9]", 3599..4000)]
+    {
+        let answer = dns.addresses(host, all).await.unwrap();
+        assert!(want.contains(&seconds(answer.until)), "{host}: {}", seconds(answer.until));
     }
 }
 

@@ -18,7 +18,6 @@ use crate::connection::Connection;
 use crate::dial::Manner;
 use crate::hop::NextHop;
 use crate::shared::Shared;
-use crate::targets::targets;
 use crate::terms::Terms;
 
 /// The longest pause between tries that did not help, in probe intervals.
@@ -132,7 +131,7 @@ impl Care {
     async fn connect(&self) -> Result<Connection, String> {
         let hop = NextHop::peer(&self.peer.name, self.peer.domains.first().cloned());
         let now = self.shared.clock.now();
-        let targets = targets(&self.shared.dns, &self.terms, &hop, now).await.map_err(|status| status.text)?;
+        let targets = self.shared.directory.targets(&self.terms, &hop, now).await.map_err(|status| status.text)?;
         let manner = Manner::of(&hop, &self.terms);
         let mut why = String::from("it has no address");
         for target in &targets {

@@ -18,7 +18,7 @@ fn mx(preference: u16, name: &str, addresses: &[&str]) -> (MxHost, Result<Vec<Ip
 
 fn order(hosts: Resolved, terms: &Terms) -> Result<Vec<String>, NoTarget> {
     let own = Own { is_local: |address| address == IpAddr::from([203, 0, 113, 5]), ..Own::new(terms) };
-    let targets = in_order(hosts, &own, || [0; 8])?;
+    let targets = in_order(&hosts, &own, || [0; 8])?;
     Ok(targets.iter().map(Target::peer).collect())
 }
 
@@ -38,7 +38,7 @@ fn equal_preferences_take_turns() {
     let hosts = || vec![mx(10, "a.example", &["192.0.2.1"]), mx(10, "b.example", &["192.0.2.2"])];
     let terms = terms(|_| {});
     let own = Own { is_local: |_| false, ..Own::new(&terms) };
-    let first = || in_order(hosts(), &own, lib_host::random_bytes).unwrap()[0].name.clone();
+    let first = || in_order(&hosts(), &own, lib_host::random_bytes).unwrap()[0].name.clone();
     let firsts: std::collections::HashSet<String> = (0..100).map(|_| first()).collect();
     assert_eq!(firsts.len(), 2);
 }
