@@ -148,6 +148,11 @@ impl Dns {
         }
     }
 
+    /// What was looked up before counts no more, whatever its TTL: a zone was mended.
+    pub fn forget(&self) {
+        self.resolver.clear_cache();
+    }
+
     async fn lookup(&self, name: &str, kind: RecordType) -> Result<Answer<Vec<RData>>, DnsError> {
         // A dot at the end keeps the search list of resolv.conf out.
         let name = Name::from_ascii(format!("{name}.")).map_err(|_| DnsError::NoSuchName)?;

@@ -117,9 +117,9 @@ impl Destinations {
         self.change(|table| ((), table.park(key, bounds, id, Instant::now())));
     }
 
-    /// An attempt at it is over, and it was parked or not.
-    pub(crate) fn attempted(&self, id: QueueId, parked: bool) {
-        self.change(|table| ((), table.attempted(id, parked)));
+    /// An attempt at it is over, and it was not parked.
+    pub(crate) fn attempted(&self, id: QueueId) {
+        self.change(|table| ((), table.attempted(id)));
     }
 
     /// Lets go on what was parked for long. To be called every now and then.

@@ -1,12 +1,15 @@
 //! The end of an attempt: its fates are recorded, and the message waits or goes.
 
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::{mem, thread};
+use std::time::Duration;
 
 use lib_mail::{Class, Timestamp};
 use lib_spool::{Claim, Ended, Error, Outcome, Removals, Settled, Settling, What};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use crate::attempt::{Next, blocking};
 use crate::events::{About, tell_settled};
@@ -108,6 +111,12 @@ impl End {
     }
 }
 
+/// How long an end waits for a thread that is at work with others. As long as nothing on disk tells of what was sent, a crash repeats it;
+/// a disk that is slow must not make that time long.
+const PATIENCE: Duration = Duration::from_millis(5);
+/// A fault of ours.
+const BROKE_OFF: Error = Error::Misuse("the end of an attempt broke off");
+
 /// Where it is told what came of an end.
 type Answer = oneshot::Sender<Result<Settled, Error>>;
 
@@ -118,73 +127,90 @@ pub(crate) struct Endings(Mutex<Waiting>);
 #[derive(Default)]
 struct Waiting {
     ends: Vec<(End, Answer)>,
-    /// A thread takes them.
-    attended: bool,
+    /// Threads that take them.
+    attendants: usize,
 }
 
 impl Endings {
     /// Settles it, durably.
     async fn settle(shared: &Arc<Shared>, end: End) -> Result<Settled, Error> {
-        let (answer, settled) = oneshot::channel();
+        let (answer, mut settled) = oneshot::channel();
         if shared.endings.add(end, answer) {
-            let attendant = Attendant(shared.clone());
-            spawn_blocking(move || attendant.attend());
+            attend(shared);
         }
-        settled.await.unwrap_or(Err(Error::Misuse("the thread that settles messages broke off")))
+        let answered = match timeout(PATIENCE, &mut settled).await {
+            Ok(answered) => answered,
+            Err(_) => {
+                if shared.endings.hurry() {
+                    attend(shared);
+                }
+                settled.await
+            }
+        };
+        answered.unwrap_or(Err(BROKE_OFF))
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a thread is wanted now.
+    /// Whether a thread is to take it.
     fn add(&self, end: End, answer: Answer) -> bool {
         let mut waiting = self.lock();
         waiting.ends.push((end, answer));
-        !mem::replace(&mut waiting.attended, true)
+        let first = waiting.attendants == 0;
+        waiting.attendants += usize::from(first);
+        first
     }
 
-    /// What waits; where nothing does, the thread is no longer wanted.
+    /// Whether a further thread is to take what waits: the others take long.
+    fn hurry(&self) -> bool {
+        let mut waiting = self.lock();
+        let any = !waiting.ends.is_empty();
+        waiting.attendants += usize::from(any);
+        any
+    }
+
+    /// What waits; where nothing does, the thread has ended.
     fn take(&self) -> Option<Vec<(End, Answer)>> {
         let mut waiting = self.lock();
         let some = mem::take(&mut waiting.ends);
-        waiting.attended = !some.is_empty();
-        waiting.attended.then_some(some)
+        waiting.attendants -= usize::from(some.is_empty());
+        (!some.is_empty()).then_some(some)
     }
 }
 
-/// Settles those that wait. One that breaks off ends the others all the same, as what was sent must not be sent again.
-struct Attendant(Arc<Shared>);
-
-impl Attendant {
-    fn attend(&self) {
-        while let Some(some) = self.0.endings.take() {
-            settle_all(&self.0, some);
+/// Settles what waits, in a thread that may block.
+fn attend(shared: &Arc<Shared>) {
+    let shared = shared.clone();
+    spawn_blocking(move || {
+        while let Some(some) = shared.endings.take() {
+            settle_all(&shared, some);
         }
-    }
-}
-
-impl Drop for Attendant {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            self.attend();
-        }
-    }
+    });
 }
 
 fn settle_all(shared: &Shared, ends: Vec<(End, Answer)>) {
     let removals = shared.spool.removals(ends.len());
-    let conclude = |(end, answer): (End, _)| (end.conclude(shared, removals.as_ref()), answer);
-    let settled: Vec<_> = ends.into_iter().map(conclude).collect();
+    let mut settled = Vec::with_capacity(ends.len());
+    for (end, answer) in ends {
+        // What was sent must not be sent again because of a fault with another message.
+        let concluded = catch_unwind(AssertUnwindSafe(|| end.conclude(shared, removals.as_ref())));
+        let one = concluded.unwrap_or(Err(BROKE_OFF));
+        match removals {
+            Some(_) => settled.push((one, answer)),
+            // Who waited for it may have been broken off by a drain; so below.
+            None => drop(answer.send(one)),
+        }
+    }
     if let Some(removals) = removals
         && let Err(error) = removals.sync()
     {
         // They are gone, as far as anybody can see; there is nothing to be tried again.
         shared.warn(None, "spool", error.to_string());
     }
-    for (settled, answer) in settled {
-        // Who waited for it may have been broken off by a drain.
-        let _ = answer.send(settled);
+    for (one, answer) in settled {
+        let _ = answer.send(one);
     }
 }
 
@@ -231,6 +257,25 @@ mod tests {
             assert_eq!(syncs.len(), want, "{syncs:?}");
             assert!(node.queue(Queue::Relay).is_empty());
         }
+    }
+
+    #[test]
+    fn one_thread_takes_what_waits_and_another_what_waits_for_long() {
+        let node = Node::that_syncs_all(&settings(25));
+        let (ends, _settled) = ends(&node, 4);
+        let endings = Endings::default();
+        let mut ends = ends.into_iter();
+        let mut add = || ends.next().map(|(end, answer)| endings.add(end, answer));
+        let take = || endings.take().map(|some| some.len());
+        assert!(!endings.hurry(), "nobody waits");
+        assert_eq!([add(), add()], [Some(true), Some(false)], "the first needs a thread");
+        assert_eq!(take(), Some(2));
+        assert_eq!(add(), Some(false), "it comes back when it is done with those");
+        assert!(endings.hurry(), "but that takes long");
+        assert_eq!(take(), Some(1), "the second thread");
+        assert!(!endings.hurry());
+        assert_eq!([take(), take()], [None, None], "both end");
+        assert_eq!(add(), Some(true));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The beginning of an attempt: a message is claimed, and read where it can go on.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lib_mail::{Enhanced, QueueId, Status, Timestamp};
 use lib_spool::{Claim, Error, Queue, Settled};
@@ -19,6 +20,9 @@ use crate::walk::{Fate, all};
 
 /// How long a message is left alone for which its destination has no room, however well it takes mail.
 const LATER: Duration = Duration::from_secs(60);
+
+/// How long a call opens messages before those that it has opened go on.
+const LONG: Duration = Duration::from_millis(50);
 
 /// How a message stands once it was looked at.
 pub(crate) enum Opened {
@@ -50,17 +54,23 @@ pub(crate) enum Work {
     Many(Arc<Message>, Vec<Group>),
 }
 
-/// Opens messages, in their order. Blocks.
-pub(crate) fn open_all(shared: &Shared, ids: &[QueueId]) -> Vec<(QueueId, Opened)> {
-    let terms = shared.terms.load_full();
-    let one = |id: &QueueId| {
-        let opened = open(shared, &terms, *id).unwrap_or_else(|error| {
+/// Opens messages, in their order: not all of them where that takes long, as the first are to go on. Blocks.
+pub(crate) fn open_some(shared: &Shared, ids: &[QueueId]) -> Vec<(QueueId, Opened)> {
+    let (terms, begun) = (shared.terms.load_full(), Instant::now());
+    let mut opened = Vec::with_capacity(ids.len());
+    for id in ids {
+        if begun.elapsed() >= LONG && !opened.is_empty() {
+            break;
+        }
+        let one = catch_unwind(AssertUnwindSafe(|| open(shared, &terms, *id)));
+        let one = one.unwrap_or(Err(Error::Misuse("the beginning of an attempt broke off")));
+        let one = one.unwrap_or_else(|error| {
             shared.warn(Some(*id), "spool", error.to_string());
             Opened::Left(Next::Trouble)
         });
-        (*id, opened)
-    };
-    ids.iter().map(one).collect()
+        opened.push((*id, one));
+    }
+    opened
 }
 
 /// Claims a message, and reads it where it can go on: of very many that wait for one destination each is claimed to learn that, so that must cost

@@ -34,7 +34,7 @@ pub fn run(role: Role) -> ExitCode {
     match begin(role) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("relay-out: cannot begin: {error}");
+            eprintln!("relay-out: {error}");
             ExitCode::FAILURE
         }
     }
@@ -57,7 +57,7 @@ fn begin(mut role: Role) -> Result<(), String> {
             Scheduler::new(shared, resumed).run(wakes, &mut role.line).await;
             role
         });
-        scheduler.await.map_err(|error| error.to_string())
+        scheduler.await.map_err(|error| format!("the scheduler broke off: {error}"))
     })?;
     // What is still in work is cut: its claims end with the process, and it is attempted again.
     runtime.shutdown_background();

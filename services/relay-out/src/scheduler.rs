@@ -16,7 +16,7 @@ use tokio::time::{interval, sleep, timeout};
 
 use crate::attempt::{Next, attempt};
 use crate::destinations::Resumed;
-use crate::opening::{Claimed, Opened, open_all};
+use crate::opening::{Claimed, Opened, open_some};
 use crate::shared::Shared;
 use crate::terms::Terms;
 
@@ -163,8 +163,8 @@ impl Scheduler {
                 // Before what is new: they have waited.
                 Some(ids) = self.resumed.recv() => ids.into_iter().rev().for_each(|id| self.waiting.push_front(id)),
                 scanned = finished(&mut self.scan) => self.scanned(scanned),
-                () = sleep(self.open_by.unwrap_or(Instant::now()).saturating_duration_since(Instant::now())), if self.open_by.is_some() => {}
-                () = sleep(self.next_scan.saturating_duration_since(Instant::now())), if self.scan.is_none() => {}
+                () = sleep(self.open_by.map_or(COMPANY, |by| by.saturating_duration_since(Instant::now()))), if self.open_by.is_some() && self.enabled() => {}
+                () = sleep(self.next_scan.saturating_duration_since(Instant::now())), if self.scan.is_none() && self.enabled() => {}
                 _ = tick.tick() => {
                     self.tick();
                     line.reporter().state(&self.state());
@@ -179,16 +179,20 @@ impl Scheduler {
     }
 
     fn open_waiting(&mut self) {
-        while self.opening.len() < OPENERS && !self.waiting.is_empty() && self.enabled() {
-            let in_work = self.running.len() + self.being_opened.values().map(Vec::len).sum::<usize>();
-            let room = self.most.saturating_sub(in_work);
-            if self.waits_for_company(room) {
-                return;
-            }
+        if self.opening.len() >= OPENERS || self.waiting.is_empty() || !self.enabled() {
+            return;
+        }
+        let in_work = self.running.len() + self.being_opened.values().map(Vec::len).sum::<usize>();
+        let mut room = self.most.saturating_sub(in_work);
+        if self.waits_for_company(room) {
+            return;
+        }
+        while self.opening.len() < OPENERS && room > 0 && !self.waiting.is_empty() {
             let share = self.waiting.len().div_ceil(OPENERS - self.opening.len());
             let ids: Vec<QueueId> = self.waiting.drain(..share.min(OPENED_TOGETHER).min(room)).collect();
+            room -= ids.len();
             let (shared, opened) = (self.shared.clone(), ids.clone());
-            let task = self.opening.spawn_blocking(move || open_all(&shared, &opened));
+            let task = self.opening.spawn_blocking(move || open_some(&shared, &opened));
             self.being_opened.insert(task.id(), ids);
         }
     }
@@ -211,10 +215,9 @@ impl Scheduler {
             Ok(opened) => opened,
             Err(error) => (error.id(), Vec::new()),
         };
+        // They are opened in their order: the rest has been in nobody's hands.
         let ids = self.being_opened.remove(&task).unwrap_or_default();
-        if opened.is_empty() {
-            ids.into_iter().for_each(|id| self.rest(id));
-        }
+        ids.iter().skip(opened.len()).rev().for_each(|id| self.waiting.push_front(*id));
         for (id, opened) in opened {
             match opened {
                 Opened::Claimed(claimed) => self.attempt(id, claimed),
@@ -331,8 +334,9 @@ impl Scheduler {
 
     /// Nothing more is done with it now.
     fn left(&mut self, id: QueueId, next: Next) {
-        self.shared.destinations.attempted(id, next == Next::Parked);
+        // One that is parked may be on its way back already.
         if next != Next::Parked {
+            self.shared.destinations.attempted(id);
             self.known.remove(&id);
         }
         if let Next::Due(due) = next {

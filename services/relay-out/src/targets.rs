@@ -99,6 +99,7 @@ impl Directory {
 
     /// What was looked up counts no more, whatever its TTL.
     pub(crate) fn forget(&self) {
+        self.dns.forget();
         self.known.forget();
     }
 

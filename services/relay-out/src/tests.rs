@@ -18,7 +18,7 @@ use crate::attempt::{Next, attempt};
 use crate::destinations::{Destinations, Resumed};
 use crate::dial::Dialer;
 use crate::ending::Endings;
-use crate::opening::{Opened, open_all};
+use crate::opening::{Opened, open_some};
 use crate::shared::{LocalMap, Shared, UNRECORDED};
 use crate::targets::Directory;
 use crate::terms::Terms;
@@ -115,7 +115,7 @@ impl Node {
 
     pub(crate) async fn attempt(&self, id: QueueId) -> Next {
         let shared = self.shared.clone();
-        let opened = tokio::task::spawn_blocking(move || open_all(&shared, &[id])).await.unwrap().pop().unwrap();
+        let opened = tokio::task::spawn_blocking(move || open_some(&shared, &[id])).await.unwrap().pop().unwrap();
         match opened {
             (_, Opened::Claimed(claimed)) => attempt(self.shared.clone(), claimed).await,
             (_, Opened::Left(next)) => next,

@@ -10,14 +10,17 @@ type Zone = Vec<(&'static str, Vec<RData>)>;
 
 /// A name server of a few lines: what is not in the zone does not exist; `broken.example` is SERVFAIL, and so is AAAA of `half.example`.
 async fn serve(zone: Zone) -> SocketAddr {
+    serve_what_changes(Arc::new(Mutex::new(zone))).await
+}
+
+async fn serve_what_changes(zone: Arc<Mutex<Zone>>) -> SocketAddr {
     let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
-    let zone = Arc::new(zone);
     tokio::spawn(async move {
         let mut buffer = [0; 1500];
         loop {
             let (length, from) = socket.recv_from(&mut buffer).await.unwrap();
-            let reply = answer(&Message::from_vec(&buffer[..length]).unwrap(), &zone);
+            let reply = answer(&Message::from_vec(&buffer[..length]).unwrap(), &zone.lock().unwrap());
             socket.send_to(&reply.to_vec().unwrap(), from).await.unwrap();
         }
     });
@@ -112,6 +115,22 @@ async fn an_answer_says_how_long_it_holds() {
     {
         let answer = dns.addresses(host, all).await.unwrap();
         assert!(want.contains(&seconds(answer.until)), "{host}: {}", seconds(answer.until));
+    }
+}
+
+#[tokio::test]
+async fn a_mended_zone_counts_where_all_is_forgotten() {
+    let host = |name: &str| vec![MxHost { preference: 10, name: name.into() }];
+    let zone = Arc::new(Mutex::new(vec![("mended.example", vec![mx(10, "old.example.")])]));
+    let dns = Dns::new(&[serve_what_changes(zone.clone()).await], Duration::from_secs(2)).unwrap();
+    let ask = async |domain: &str| dns.mx(&domain.parse().unwrap()).await.map(|answer| answer.found);
+    assert_eq!(ask("mended.example").await, Ok(host("old.example")));
+    assert_eq!(ask("new.example").await, Err(DnsError::NoSuchName));
+    *zone.lock().unwrap() = vec![("mended.example", vec![mx(10, "mx.example.")]), ("new.example", vec![mx(10, "mx.example.")])];
+    assert_eq!(ask("mended.example").await, Ok(host("old.example")), "its TTL is a minute");
+    dns.forget();
+    for domain in ["mended.example", "new.example"] {
+        assert_eq!(ask(domain).await, Ok(host("mx.example")), "{domain}");
     }
 }
 

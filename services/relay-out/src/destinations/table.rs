@@ -112,11 +112,9 @@ impl Table {
         Some(key)
     }
 
-    /// An attempt at it is over; where it never came back to where it was parked, its room is another's.
-    pub(super) fn attempted(&mut self, id: QueueId, parked: bool) -> Going {
-        if !parked {
-            self.parking.remove(&id);
-        }
+    /// An attempt at it is over, and it was not parked; where it never came back to where it once was, its room is another's.
+    pub(super) fn attempted(&mut self, id: QueueId) -> Going {
+        self.parking.remove(&id);
         let mut going = Going::default();
         if let Some(key) = self.left(id) {
             self.resume(&key, &mut going);

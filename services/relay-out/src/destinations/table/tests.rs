@@ -146,8 +146,8 @@ fn the_parked_come_back_as_there_is_room() {
     assert_eq!(resumed.len(), 16, "it answers, so more may wait");
     assert!(!play.table.admit("a", TEN, id(99), false), "their room is kept");
     assert!(play.table.admit("a", TEN, resumed[0], false));
-    assert_eq!(play.table.attempted(resumed[1], false).resume.len(), 1, "one was deleted meanwhile");
-    assert_eq!(play.table.attempted(resumed[1], false), Going::default());
+    assert_eq!(play.table.attempted(resumed[1]).resume.len(), 1, "one was deleted meanwhile");
+    assert_eq!(play.table.attempted(resumed[1]), Going::default());
     assert_eq!(play.table.dropped("a").resume.len(), 1);
 }
 
@@ -171,7 +171,7 @@ fn parking_is_bounded() {
     }
     assert_eq!(table.room("b", next, now), Room::Later, "one that takes mail is no reason to put its mail off");
     assert_eq!(table.room("b", id(7), now), Room::Parked, "whoever was parked keeps the room");
-    table.attempted(id(3), false);
+    table.attempted(id(3));
     assert_eq!(table.room("b", next, now), Room::Parked);
 }
 
@@ -186,7 +186,7 @@ fn what_was_parked_for_long_is_put_off() {
     play.now += PARK_PATIENCE / 2;
     assert_eq!(play.table.overdue(play.now).resume, [id(70)]);
     assert!(!play.table.admit("a", TEN, id(70), false) && play.table.room("a", id(70), play.now) == Room::PutOff);
-    play.table.attempted(id(70), false);
+    play.table.attempted(id(70));
     assert_eq!(play.table.room("a", id(70), play.now), Room::Parked, "the next attempt begins anew");
     assert_eq!(play.table.known["a"].parked, [id(71)]);
 }
@@ -199,7 +199,6 @@ fn a_message_that_its_server_is_always_too_busy_for_is_put_off() {
     play.end("a", Went::Answered);
     for _ in 0..MOST_BUSY {
         assert!(play.table.can_park_busy("a", id(7), play.now));
-        play.table.attempted(id(7), true);
     }
     assert!(!play.table.can_park_busy("a", id(7), play.now));
     assert!(play.table.can_park_busy("a", id(8), play.now), "others are not it");
