@@ -25,7 +25,7 @@ pub(super) const QUEUE: Bench = Bench {
 /// Messages that wait.
 const DEFERRED: usize = 50_000;
 /// Messages of a load that measures acceptance.
-const LOAD: usize = 2000;
+const LOAD: usize = 6000;
 /// Recipients, in turn.
 const RECIPIENTS: usize = 500;
 /// Until a server that tries what waits comes to rest, and until it lists all that it has.
