@@ -51,7 +51,8 @@ impl Turns {
         let waited_for = at.waiting > 0;
         drop(at);
         if waited_for {
-            self.moved.notify_all();
+            // There is one share more to take.
+            self.moved.notify_one();
         }
     }
 

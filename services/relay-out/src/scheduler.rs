@@ -163,7 +163,7 @@ impl Scheduler {
                 // Before what is new: they have waited.
                 Some(ids) = self.resumed.recv() => ids.into_iter().rev().for_each(|id| self.waiting.push_front(id)),
                 scanned = finished(&mut self.scan) => self.scanned(scanned),
-                () = sleep(self.open_by.map_or(COMPANY, |by| by.saturating_duration_since(Instant::now()))), if self.open_by.is_some() && self.enabled() => {}
+                () = sleep(self.open_by.map_or(COMPANY, |by| by.saturating_duration_since(Instant::now()))), if self.open_by.is_some() => {}
                 () = sleep(self.next_scan.saturating_duration_since(Instant::now())), if self.scan.is_none() && self.enabled() => {}
                 _ = tick.tick() => {
                     self.tick();
@@ -180,6 +180,7 @@ impl Scheduler {
 
     fn open_waiting(&mut self) {
         if self.opening.len() >= OPENERS || self.waiting.is_empty() || !self.enabled() {
+            self.open_by = None;
             return;
         }
         let in_work = self.running.len() + self.being_opened.values().map(Vec::len).sum::<usize>();

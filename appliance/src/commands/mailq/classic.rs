@@ -10,6 +10,8 @@ use crate::commands::abreast::abreast;
 use crate::commands::select::{Group, Waiting, waiting};
 use crate::commands::text::plain;
 
+/// Octets that most requests need.
+const REQUEST: usize = 512;
 /// What stands before a reason, and before a recipient.
 const REASON: &str = "                 ";
 const RECIPIENT: &str = "                                               ";
@@ -27,7 +29,7 @@ pub(super) fn write(out: &mut dyn Write, look: &Look<'_>, groups: Vec<Group>) ->
         let mut headed = false;
         let written = |id: &QueueId| {
             let listing = look.at(group, id)?;
-            let mut text = Vec::new();
+            let mut text = Vec::with_capacity(REQUEST);
             Some(request(&mut text, look, &listing).map(|()| text))
         };
         abreast(&group.ids, written, |text| {
