@@ -146,13 +146,14 @@ fn list(subject: &Subject, least: usize) -> Result<Duration> {
     took.with_context(|| format!("a listing of {lines} lines, where {least} messages wait"))?
 }
 
-/// Waits until it has nothing to do.
+/// Waits until it has nothing to do, and the disk has what it wrote: what follows is not to pay for what was before.
 pub(super) fn rest(subject: &Subject) -> Result<()> {
     let since = Instant::now();
     let mut still = subject.begin()?;
     loop {
         std::thread::sleep(STILL);
         if subject.cost(still)?.server < IDLE * STILL.as_secs_f64() {
+            rustix::fs::sync();
             return Ok(());
         }
         anyhow::ensure!(since.elapsed() < REST, "it did not come to rest within {REST:?}\n{}", subject.server().log_tail(20));
