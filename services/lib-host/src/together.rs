@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::{Dir, Purpose, SyncAll};
 
-/// Below this each has its own: two syncs for all cost no less.
+/// Below this each has its own: a sync for all costs more than one file's.
 const FEWEST: usize = 3;
 /// A sync for all that took longer had somebody else's writes to wait for.
 const SLOW: Duration = Duration::from_secs(2);

@@ -1,5 +1,6 @@
 //! From a role to a running program.
 
+use std::panic::resume_unwind;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +35,7 @@ pub fn run(role: Role) -> ExitCode {
     match begin(role) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("relay-out: {error}");
+            eprintln!("relay-out: cannot begin: {error}");
             ExitCode::FAILURE
         }
     }
@@ -57,7 +58,11 @@ fn begin(mut role: Role) -> Result<(), String> {
             Scheduler::new(shared, resumed).run(wakes, &mut role.line).await;
             role
         });
-        scheduler.await.map_err(|error| format!("the scheduler broke off: {error}"))
+        match scheduler.await {
+            Ok(role) => Ok(role),
+            Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+            Err(error) => Err(error.to_string()),
+        }
     })?;
     // What is still in work is cut: its claims end with the process, and it is attempted again.
     runtime.shutdown_background();

@@ -128,6 +128,7 @@ mod tests {
         known.keep("later".into(), entry(until + LONGEST), 0, until);
         assert_eq!(known.lock().entries.len(), 1, "what no longer holds makes room first");
     }
+
     #[tokio::test]
     async fn each_is_found_once_until_it_is_forgotten() {
         let (known, asked) = (Known::default(), Cell::new(0));
