@@ -460,3 +460,41 @@ fn sweep(shared: &Shared) {
         Err(error) => shared.warn(None, "spool", format!("cannot sweep: {error}")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::{Node, settings};
+
+    #[tokio::test]
+    async fn what_waits_is_opened_in_company_where_there_is_little_room_and_soon_all_the_same() {
+        let node = Node::new(&settings(25));
+        let resumed = node.resumed.lock().unwrap().take().unwrap();
+        let mut scheduler = Scheduler::new(node.shared.clone(), resumed);
+        let id: QueueId = "1m8f7kcakdfe9xyawrvk".parse().unwrap();
+        for (most, waiting, room, waits, again) in [
+            (400, 40, 0, true, false),
+            (400, 40, 5, true, true),
+            (400, 40, 31, true, true),
+            (400, 40, 32, false, false),
+            (400, 3, 3, false, false),
+            (400, 3, 2, true, true),
+            (80, 40, 9, true, true),
+            (80, 40, 10, false, false),
+            (4, 40, 1, false, false),
+        ] {
+            (scheduler.most, scheduler.waiting, scheduler.open_by) = (most, vec![id; waiting].into(), None);
+            let row = format!("{waiting} wait, room for {room} of {most}");
+            assert_eq!(scheduler.waits_for_company(room), waits, "{row}");
+            assert_eq!(scheduler.open_by.is_some(), again, "{row}: it is looked at again when the time is up");
+            if let Some(by) = &mut scheduler.open_by {
+                *by -= COMPANY;
+                assert!(!scheduler.waits_for_company(room), "{row}, and the time is up");
+            }
+        }
+        // Nothing is left of it that would wake the program again and again.
+        (scheduler.open_by, scheduler.waiting) = (Some(Instant::now()), VecDeque::new());
+        scheduler.open_waiting();
+        assert_eq!(scheduler.open_by, None);
+    }
+}
